@@ -1,0 +1,113 @@
+r"""Drift: how the real loss departs from the law, inside the data and beyond them.
+
+    drift(x) = tau sum_j W_j(x_j) + kappa h(x)
+
+W_j is a Brownian motion in log10 of input j, zero at the centre of the data, with variance (spread^2 / range_j) a
+decade: spread is the standard deviation of the training ln losses and range_j the decades that the training
+rows span in input j, so that `tau` is the share of the training variation that the law may miss, whatever the
+loss, the input and their units. h is the number of decades of compute beyond the largest training run, zero
+inside the data: it widens forecasts and leaves the fit alone.
+
+On the knots, W_j is linear in independent standard normal weights, which are integrated out in closed form while
+sampling (see noise.py) and drawn afterwards.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+
+CELLS = 16  # pieces of a path inside the data: finer ones change no forecast by more than its Monte Carlo error
+BEYOND = 0.05 * 1.25 ** np.arange(32)  # widths of the pieces beyond, decades: they reach 250 decades out
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The priors of the drift.
+
+    tau: median and log-width of the share of the training variation that the law may miss.
+    edge: median departure per decade of compute beyond the data, as a share of the mean slope of ln loss in
+        log10 compute; its scale is LogNormal(ln edge, 0.5).
+    """
+
+    tau: tuple = (0.15, 0.8)
+    edge: float = 0.15
+
+    def scale(self):
+        """Sample `tau`, the drift's one free scale."""
+        return numpyro.sample("tau", dist.LogNormal(jnp.log(self.tau[0]), self.tau[1]))
+
+
+def find_drift(wanted):
+    """The `Drift` that a user means: "default", None for none, or a `Drift`."""
+    if wanted is None or isinstance(wanted, Drift):
+        return wanted
+    if wanted == "default":
+        return Drift()
+    from .errors import InputError
+
+    raise InputError(f"drift= takes 'default', None or a lossband.Drift, and got {wanted!r}.", "Leave it out for the default.")
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the Brownian paths of one data set bend, and how far its compute reaches.
+
+    centre: input -> value at which its path is zero.
+    knots: input -> `(cell + 1,)` log10(x / centre), rising, over the training rows.
+    spread: standard deviation of ln loss over the training rows.
+    top, span: log10 of the largest training compute, and the decades that training compute spans.
+    """
+
+    centre: dict
+    knots: dict
+    spread: float
+    top: float
+    span: float
+
+    @classmethod
+    def of(cls, frame, unit, compute):
+        """The paths of a checked training frame; `compute` is its `(row,)` training compute."""
+        knots = {}
+        for name, centre in unit.centre.items():
+            level = np.unique(np.log10(frame[name].to_numpy() / centre))
+            knots[name] = level if len(level) <= CELLS + 1 else np.linspace(level[0], level[-1], CELLS + 1)
+        log_compute = np.log10(np.asarray(compute))
+        return cls(dict(unit.centre), knots, float(unit.spread), log_compute.max(), np.ptp(log_compute))
+
+    def inside(self, frame):
+        """Basis of the paths on the training knots, `(row, k)`: the pieces between 0 and x, each of unit variance."""
+        return np.hstack([self._unit(name) * _pieces(self._log(frame, name), edges) for name, edges in self.knots.items()])
+
+    def beyond(self, frame):
+        """Basis of the paths' continuations beyond the training rows, on both sides of every input, `(row, k)`."""
+        reach = np.append(0.0, np.cumsum(BEYOND))
+        parts = []
+        for name, edges in self.knots.items():
+            x = self._log(frame, name)
+            parts += [self._unit(name) * _pieces(np.maximum(out, 0.0), reach) for out in (x - edges[-1], edges[0] - x)]
+        return np.hstack(parts)
+
+    def edge(self, compute):
+        """Departure per unit of `edge` at each row, `(row,)`: mean slope times the decades of compute beyond the data."""
+        return self.spread / self.span * np.maximum(np.log10(np.asarray(compute)) - self.top, 0.0) if self.span else 0.0 * np.asarray(compute)
+
+    def extrapolation(self, frame):
+        """Distance of each row from the training rows' ranges, decades, `(row,)`; 0 inside."""
+        out = [np.maximum(0, np.maximum(x - e[-1], e[0] - x)) for x, e in ((self._log(frame, n), e) for n, e in self.knots.items())]
+        return np.linalg.norm(out, axis=0)
+
+    def _log(self, frame, name):
+        return np.log10(np.asarray(frame[name], dtype=float) / self.centre[name])
+
+    def _unit(self, name):
+        return self.spread / np.sqrt(np.ptp(self.knots[name]))
+
+
+def _pieces(x, edges):
+    """Signed length of [0, x] in each cell over the root of the cell's width, `(row, cell)`: Brownian increments."""
+    left, right = edges[:-1], edges[1:]
+    x = x[:, None]
+    return (np.clip(x, left, right) - np.clip(0.0, left, right)) / np.sqrt(right - left)

@@ -1,0 +1,31 @@
+"""What went wrong, what was expected, what to do: the one error type for input that cannot be used."""
+
+
+class InputError(ValueError):
+    """Input that cannot be used as it is; `hint` says what to do about it.
+
+    Raised where the input enters: never half-way through a fit. Trouble with numbers that are usable is a
+    note on the result instead (see `lossband.Health`).
+    """
+
+    def __init__(self, what, hint):
+        super().__init__(f"{what} {hint}")
+        self.what, self.hint = what, hint
+
+    def __reduce__(self):
+        return InputError, (self.what, self.hint)
+
+
+def nearest(name, known):
+    """`"; did you mean 'x'?"` for the known name nearest to `name`, or nothing."""
+    import difflib
+
+    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def listed(items, limit=6):
+    """`"4, 9, 17 and 3 more"`: the first items of a list, and how many are left out."""
+    items = list(items)
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(map(str, items[:limit])) + more

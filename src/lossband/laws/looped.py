@@ -1,0 +1,68 @@
+"""Laws of looped models: a block of layers that is applied several times."""
+
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+
+from .base import law
+from .terms import floor, power
+
+
+@law(inputs=("params", "tokens", "loops"), source="Zhu et al. 2025, arXiv:2510.25741, appendix on scaling")
+def looped(runs):
+    r"""Looped law: parameters, tokens and loops each add a shifted power law to a floor.
+
+        L(N, D, T) = E + A [(N + t1) / (N0 + t1)]^-alpha + B [(D + t2) / (D0 + t2)]^-beta
+                       + C [(T + t3) / (T0 + t3)]^-gamma
+
+    ==========  ===================================  ============  ========================================
+    symbol      meaning                              unit          prior
+    ==========  ===================================  ============  ========================================
+    N, D, T     parameters, tokens, loops            as given
+    E           irreducible loss                     of the loss   `floor`
+    A, B, C     loss due to N, D, T at the centre    of the loss   `weight`: a fifth of the loss
+    alpha ...   exponents of N, D, T                 none          LogNormal(ln .3, .45)
+    t1, t2, t3  shifts, which flatten a curve below  as N, D, T    of the order of the smallest N, D, T
+    ==========  ===================================  ============  ========================================
+    """
+    return (
+        floor(runs)
+        + power(runs.params, "A", "alpha", shift="t1")
+        + power(runs.tokens, "B", "beta", shift="t2")
+        + power(runs.loops, "C", "gamma", shift="t3")
+    )
+
+
+def _effective(runs, phi):
+    return runs.params_once.values + runs.loops.values**phi * runs.params_rec.values
+
+
+@law(
+    inputs=("params_once", "params_rec", "loops", "tokens"),
+    source="arXiv:2604.21106",
+    compute=lambda runs: _effective(runs, 1.0) * runs.tokens.values,
+)
+def recurrence(runs):
+    r"""Recurrence law: r loops over N_rec parameters are worth r^phi times as many.
+
+        L = E + A (N_eff / N0)^-alpha + B (D / D0)^-beta,    N_eff = N_once + r^phi N_rec
+
+    ======  =========================================  ============  ======================================
+    symbol  meaning                                    unit          prior
+    ======  =========================================  ============  ======================================
+    N_once  parameters outside the loop                as given
+    N_rec   parameters inside it, counted once         as given
+    N0      N_once + N_rec at their geometric means    as N
+    phi     worth of a loop: 0 nothing, 1 a copy       none          Normal(.5, .4): also below 0, above 1
+    E A B   as in `chinchilla`
+    ======  =========================================  ============  ======================================
+    """
+    phi = numpyro.sample("phi", dist.Normal(0.5, 0.4))
+    once, rec = runs.params_once, runs.params_rec
+    centre = once.centre + rec.centre
+    effective = type(once)(_effective(runs, phi), centre, jnp.minimum(once.least, rec.least), once.typical)
+    return (
+        floor(runs)
+        + power(effective, "A", "alpha", median=0.28, width=0.4)
+        + power(runs.tokens, "B", "beta", median=0.32, width=0.45)
+    )

@@ -1,0 +1,90 @@
+"""Laws of model size and training tokens: Chinchilla, Kaplan, and the coupled law that holds both."""
+
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+
+from .base import law
+from .terms import exponent, floor, power, weight
+
+
+@law(inputs=("params", "tokens"), source="Hoffmann et al. 2022, arXiv:2203.15556, eq. 2")
+def chinchilla(runs):
+    r"""Chinchilla: parameters and tokens each add a power law to a floor.
+
+        L(N, D) = E + A (N / N0)^-alpha + B (D / D0)^-beta
+
+    ======  =====================================  ====================  ==================================
+    symbol  meaning                                unit                  prior
+    ======  =====================================  ====================  ==================================
+    N, D    parameters, training tokens            as given
+    N0, D0  their geometric means over the rows    as given
+    E       irreducible loss                       of the loss           `floor`: below the smallest loss
+    A, B    loss due to N and to D at the centre   of the loss           `weight`: a fifth of the loss
+    alpha   exponent of N                          none                  LogNormal(ln .28, .4): .13 to .61
+    beta    exponent of D                          none                  LogNormal(ln .32, .45): .13 to .77
+    ======  =====================================  ====================  ==================================
+
+    A_natural = A N0^alpha and B_natural = B D0^beta are the A and B that papers print.
+    """
+    return (
+        floor(runs)
+        + power(runs.params, "A", "alpha", median=0.28, width=0.4)
+        + power(runs.tokens, "B", "beta", median=0.32, width=0.45)
+    )
+
+
+@law(inputs=("params", "tokens"), source="Kaplan et al. 2020, arXiv:2001.08361, eq. 1.5; coupling as in lossband's design")
+def coupled(runs):
+    r"""Coupled law: Chinchilla at g = 1; below it, a shortage of one input hurts less while the other is short.
+
+        L(N, D) = E + R [p (N / N0)^(-alpha / g) + (1 - p) (D / D0)^(-beta / g)]^g,   R = A + B,  p = A / R
+
+    ======  =====================================  ====================  ==================================
+    symbol  meaning                                unit                  prior
+    ======  =====================================  ====================  ==================================
+    E       irreducible loss                       of the loss           `floor`
+    A, B    loss due to N and to D at the centre   of the loss           `weight`
+    alpha   exponent of N where N is the shortage  none                  LogNormal(ln .28, .4)
+    beta    exponent of D where D is the shortage  none                  LogNormal(ln .32, .45)
+    g       coupling; 1 is none                    none                  LogNormal(-.6, .4): .25 to 1.2
+    ======  =====================================  ====================  ==================================
+
+    Over eleven public sweeps the posterior means of g under a wide prior run from .31 to .90, which is where its
+    prior comes from. At g = alpha = beta with E = 0 this is Kaplan's law.
+    """
+    E = floor(runs)
+    A, alpha = weight(runs.params, "A", slope="alpha"), exponent("alpha", 0.28, 0.4)
+    B, beta = weight(runs.tokens, "B", slope="beta"), exponent("beta", 0.32, 0.45)
+    g = numpyro.sample("g", dist.LogNormal(-0.6, 0.4))
+    p = numpyro.deterministic("p", A / (A + B))
+    numpyro.deterministic("A_natural", (A + B) * p**g * runs.params.centre**alpha)
+    numpyro.deterministic("B_natural", (A + B) * (1 - p) ** g * runs.tokens.centre**beta)
+    short = jnp.logaddexp(jnp.log(p) - alpha / g * runs.params.log, jnp.log1p(-p) - beta / g * runs.tokens.log)
+    return E + (A + B) * jnp.exp(g * short)
+
+
+@law(inputs=("params", "tokens"), source="Kaplan et al. 2020, arXiv:2001.08361, eq. 1.5")
+def kaplan(runs):
+    r"""Kaplan's law: one joint power law of parameters and tokens, no floor.
+
+        L(N, D) = [(Nc / N)^(alpha_N / alpha_D) + Dc / D]^alpha_D
+                = R [p (N / N0)^(-alpha_N / alpha_D) + (1 - p) D0 / D]^alpha_D
+
+    ========  ===================================  ====================  ==================================
+    symbol    meaning                              unit                  prior
+    ========  ===================================  ====================  ==================================
+    R         loss at the centre                   of the loss           R / (median loss) ~ LogNormal(0, .3)
+    p         share of the shortage due to N       none                  Uniform(0, 1)
+    alpha_N   exponent of N (published .076)       none                  LogNormal(ln .08, .5)
+    alpha_D   exponent of D (published .095)       none                  LogNormal(ln .1, .5)
+    Nc, Dc    where one shortage alone costs 1     as N, D               follow from R, p and the exponents
+    ========  ===================================  ====================  ==================================
+    """
+    R = numpyro.sample("R", dist.LogNormal(jnp.log(runs.unit.typical), 0.3))
+    p = numpyro.sample("p", dist.Uniform(0.0, 1.0))
+    alpha_N, alpha_D = exponent("alpha_N", 0.08, 0.5), exponent("alpha_D", 0.1, 0.5)
+    numpyro.deterministic("Nc", runs.params.centre * (p * R ** (1 / alpha_D)) ** (alpha_D / alpha_N))
+    numpyro.deterministic("Dc", runs.tokens.centre * (1 - p) * R ** (1 / alpha_D))
+    short = jnp.logaddexp(jnp.log(p) - alpha_N / alpha_D * runs.params.log, jnp.log1p(-p) - runs.tokens.log)
+    return R * jnp.exp(alpha_D * short)

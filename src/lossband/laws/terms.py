@@ -1,0 +1,53 @@
+"""The terms that laws are built of: each samples its coefficients and returns loss per row."""
+
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+
+
+def floor(runs, name="E"):
+    """Irreducible loss E: what no amount of any input takes away, in the unit of the loss.
+
+    Prior: E / (smallest training loss) ~ LogNormal(ln 0.65, 0.5). Published floors lie at 0.5 to 0.9 of the
+    smallest loss measured; the width lets the floor be almost nothing. Relative, so that it means the same in
+    nats per token, bits per byte or a normalised loss.
+    """
+    return numpyro.sample(name, dist.LogNormal(jnp.log(0.65 * runs.unit.least), 0.5), infer={"floor": True})
+
+
+def weight(column, name, slope):
+    """The loss at the centre of the inputs that one input is to blame for, in the unit of the loss.
+
+    Prior: name / (median training loss) ~ LogNormal(ln 0.2, 1): a fifth of the loss, within a factor of seven.
+    `slope` names the exponent that goes with it: the sampler uses their product (see coordinates.py).
+    """
+    return numpyro.sample(name, dist.LogNormal(jnp.log(0.2 * column.typical), 1.0), infer={"slope": slope})
+
+
+def exponent(name, median=0.3, width=0.45):
+    """An exponent: name ~ LogNormal(ln median, width). Published ones for language models run from 0.15 to 0.6."""
+    return numpyro.sample(name, dist.LogNormal(jnp.log(median), width))
+
+
+def power(column, A, alpha, *, shift=None, median=0.3, width=0.45):
+    r"""A power law in one input, A ((x + t) / (x0 + t))^-alpha, with x0 the geometric mean of the training rows.
+
+    A is the loss that the input is to blame for at the centre; A_natural = A (x0 + t)^alpha is the coefficient
+    that papers print, for x in its own unit.
+
+    Args:
+        column: one input of the runs, as `runs.params`.
+        A, alpha: names of the coefficient's and the exponent's sites.
+        shift: name of a shift t >= 0 in the unit of x, if there is one. Prior: t / (smallest training x) ~
+            LogNormal(0, 1), so that it bends the curve where there are data to see it.
+        median, width: of the exponent's prior.
+
+    Returns:
+        Loss, `(row,)`.
+    """
+    a = weight(column, A, slope=alpha)
+    exp = exponent(alpha, median, width)
+    t = numpyro.sample(shift, dist.LogNormal(jnp.log(column.least), 1.0)) if shift else 0.0
+    centre = column.centre + t
+    numpyro.deterministic(f"{A}_natural", a * centre**exp)
+    return a * ((column.values + t) / centre) ** -exp

@@ -1,0 +1,52 @@
+"""Law x noise x drift: one NumPyro model of the table's ln losses."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpyro
+
+from .drift import Drift
+from .laws import Law
+from .noise import LogLoss, Noise
+
+
+@dataclass(frozen=True)
+class LossModel:
+    """The three parts of a model, `law`, `noise` and `drift` (or None); called, it is a NumPyro model.
+
+        ln loss_i = ln law(theta, x_i) + drift(x_i) + run_effect[run_i] + noise_i
+
+    `known_errors` says whether the table has a `loss_se`. Equal parts are equal models, and equal models share
+    their compiled programs.
+    """
+
+    law: Law
+    noise: Noise
+    drift: Drift | None
+    known_errors: bool = False
+
+    def __call__(self, runs, measured, *, observe=True):
+        """Sample the coefficients and scales, and observe the rows' ln losses (or sample them, `observe=False`)."""
+        numpyro.sample("log_loss", self.likelihood(runs, measured), obs=measured.log_loss if observe else None)
+
+    def likelihood(self, runs, measured):
+        """Sample coefficients and scales; return the distribution of the rows' ln losses given them."""
+        curve = self.law(runs)
+        scales = self.noise.scales(runs.unit.spread)
+        loadings, reach = [jnp.zeros((len(measured.mask), 0))], [jnp.zeros(0)]
+        if self.drift is not None:
+            loadings.append(measured.basis)
+            reach.append(self.drift.scale() * jnp.ones(measured.basis.shape[1]))
+        if self.noise.run:
+            loadings.append(jax.nn.one_hot(measured.run, len(measured.slots)))
+            reach.append(scales["sigma_run"] * jnp.ones(len(measured.slots)))
+        orthogonal = not (self.noise.run or self.noise.ou or self.known_errors)
+        return LogLoss(
+            jnp.log(curve), jnp.hstack(loadings), jnp.hstack(reach), self.noise, scales, measured, orthogonal
+        )
+
+    @property
+    def robust(self):
+        """Whether the Student-t enters as a scale mixture: heavy tails together with parts that are integrated out."""
+        return self.noise.tails == "student-t" and (self.drift is not None or self.noise.run or self.noise.ou)

@@ -1,0 +1,165 @@
+"""Runs: the measured table as a law sees it, and its measurements padded to a few sizes."""
+
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+FAR = 1e6  # "no row before": e^-FAR is 0, and unlike infinity its derivatives are 0 too
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Unit:
+    """What the training rows fix for good: the unit of the losses and the centre of each input.
+
+    Every prior is stated in it, so losses in nats, bits or normalised, and tokens or billions of tokens, give
+    the same bands. A forecast keeps the unit of the training rows.
+    """
+
+    least: jax.Array  # smallest training loss
+    typical: jax.Array  # median training loss
+    spread: jax.Array  # standard deviation of ln loss over the training rows
+    centre: dict  # input -> geometric mean over the training rows
+    least_input: dict  # input -> smallest training value
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Column:
+    """One input of the runs, `(row,)`, in the user's unit; arithmetic and jnp functions take it as its array."""
+
+    values: jax.Array
+    centre: jax.Array  # geometric mean over the training rows
+    least: jax.Array  # smallest training value
+    typical: jax.Array  # median training loss: the unit of a term's coefficient
+
+    @property
+    def log(self):
+        """ln(x / centre), `(row,)`."""
+        return jnp.log(self.values / self.centre)
+
+    def __jax_array__(self):
+        return self.values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype=dtype)
+
+
+def _forward(name):
+    def operator(self, *others):
+        return getattr(self.values, name)(*(getattr(other, "values", other) for other in others))
+
+    return operator
+
+
+for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "neg", "getitem"):
+    setattr(Column, f"__{_name}__", _forward(f"__{_name}__"))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Runs:
+    """The table a law reads: `runs.params`, `runs.tokens`, ... are `Column`s of shape `(row,)`."""
+
+    inputs: dict  # name -> (row,)
+    unit: Unit
+
+    def __getattr__(self, name):
+        inputs = object.__getattribute__(self, "inputs")
+        if name not in inputs:
+            raise AttributeError(f"these runs have no input {name!r} (they have {', '.join(inputs)})")
+        unit = self.unit
+        return Column(inputs[name], unit.centre[name], unit.least_input[name], unit.typical)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Measured:
+    """What a likelihood reads: `(row,)` measurements of ln loss, padded; padding has `mask` 0 and counts nowhere.
+
+    The rows of one run stand together in the order of training, so that neighbours in the table are neighbours
+    on the curve.
+    """
+
+    log_loss: jax.Array
+    log_loss_se: jax.Array  # known standard error of ln loss, 0 where none is given
+    mask: jax.Array  # 1 for a measurement, 0 for padding
+    run: jax.Array  # index of the row's run
+    gap: jax.Array  # ln time since the row before it in the run; FAR at the first
+    slots: jax.Array  # (run,) zeros: its length is the number of runs, padded
+    mixture: jax.Array  # lambda: precision of the row over the typical one, the Student-t's scale mixture
+    basis: jax.Array  # (row, k) the drift's basis, see drift.py, turned so that its columns are orthogonal
+    turn: jax.Array  # (k, k) rotation: the basis as turned = the basis as it was @ turn
+
+
+def size_class(count, least=16):
+    """The smallest of 16, 24, 32, 48, 64, 96, 128, ... that holds `count`: data of one class share a program."""
+    size = least
+    while size < count:
+        size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3
+    return size
+
+
+def unit_of(frame, inputs):
+    """The `Unit` that a checked training frame fixes."""
+    log_loss = np.log(frame["loss"].to_numpy())
+    return Unit(
+        least=np.exp(log_loss.min()),
+        typical=np.exp(np.median(log_loss)),
+        spread=np.std(log_loss),
+        centre={name: np.exp(np.log(frame[name]).mean()) for name in inputs},
+        least_input={name: frame[name].min() for name in inputs},
+    )
+
+
+def runs_of(frame, unit, *, pad_to=None):
+    """`Runs` of a checked frame in a given unit; padding rows sit at the centre of the inputs."""
+    pad = (pad_to or len(frame)) - len(frame)
+    return Runs({n: np.append(frame[n].to_numpy(), np.full(pad, c)) for n, c in unit.centre.items()}, unit)
+
+
+def order_of(frame):
+    """Positions that put the rows of one run together, each run in the order of training."""
+    clock = _clock(frame)
+    return np.lexsort((frame.index, frame[clock] if clock else frame.index, frame["run"]))
+
+
+def measured_of(frame, basis):
+    """`Measured` of a checked frame that is in the order of `order_of`; `basis` is `(row, k)`."""
+    rows, size = len(frame), size_class(len(frame))
+    code, names = frame["run"].factorize()
+    clock = _clock(frame)
+    time = np.log(frame[clock].to_numpy()) if clock else np.zeros(rows)
+    gap = np.where(np.diff(code, prepend=-1) != 0, FAR, np.diff(time, prepend=0.0))
+
+    def pad(values, fill=0.0):
+        return np.append(values, np.full(size - rows, fill))
+
+    return Measured(
+        log_loss=pad(np.log(frame["loss"])),
+        log_loss_se=pad(frame["loss_se"] / frame["loss"] if "loss_se" in frame else np.zeros(rows)),
+        mask=pad(np.ones(rows)),
+        run=pad(code, 0).astype(int),
+        gap=pad(gap, FAR),
+        slots=np.zeros(size_class(len(names), 4)),
+        mixture=np.ones(size),
+        basis=np.vstack([basis, np.zeros((size - rows, basis.shape[1]))]),
+        turn=np.eye(basis.shape[1]),
+    )
+
+
+def weigh(measured, mixture):
+    """`Measured` with this mixture, and its basis turned so that its columns are orthogonal under it.
+
+    The weights of the basis are independent standard normals, and so are the turned ones.
+    """
+    weighted = measured.basis * (measured.mask * mixture)[:, None]
+    _, turn = jnp.linalg.eigh(measured.basis.T @ weighted)
+    return replace(measured, mixture=mixture, basis=measured.basis @ turn, turn=measured.turn @ turn)
+
+
+def _clock(frame):
+    """The column that orders the points of one run: tokens, else step, else none."""
+    return next((name for name in ("tokens", "step") if name in frame), None)

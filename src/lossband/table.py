@@ -1,0 +1,142 @@
+"""The table a user brings: one row a measurement, checked once, where it enters."""
+
+import numpy as np
+import pandas as pd
+
+from .errors import InputError, listed, nearest
+
+INPUTS = {
+    "params": "N, parameters (say which: with or without embeddings)",
+    "params_once": "parameters outside the loop",
+    "params_rec": "parameters inside the loop, counted once",
+    "tokens": "D, training tokens",
+    "unique_tokens": "tokens before repetition",
+    "loops": "T, how often the looped block is applied",
+    "position": "index of the token in its context, from 1",
+    "step": "optimiser steps",
+    "lr": "learning rate",
+    "flops": "training FLOPs",
+    "d_model": "width",
+    "n_layer": "depth",
+    "d_ff": "feed-forward width",
+    "n_head": "attention heads",
+    "ff_ratio": "d_ff / d_model",
+    "aspect_ratio": "d_model / n_layer",
+    "head_dim": "d_model / n_head",
+}
+LABELS = ("run", "family")
+MEASURED = ("loss", "loss_se")
+VOCABULARY = (*LABELS, *MEASURED, *INPUTS)
+
+
+def read_runs(runs, *, columns=None):
+    """The user's table under lossband's column names, as a new frame.
+
+    Args:
+        runs: a pandas frame (or anything that `pandas.DataFrame` takes), or the path of a CSV file.
+        columns: the user's names, `{"N": "params", "D": "tokens"}`.
+
+    Returns:
+        A frame with a fresh 0..n-1 index; columns outside the vocabulary are carried along untouched.
+
+    Raises:
+        InputError: an empty table, a name in `columns` that is not there, a target outside the vocabulary, or
+            two columns with one name.
+    """
+    frame = pd.read_csv(runs) if isinstance(runs, str) or hasattr(runs, "__fspath__") else pd.DataFrame(runs)
+    for mine, ours in (columns or {}).items():
+        if mine not in frame.columns:
+            raise InputError(
+                f"columns= names {mine!r}, which is not in the table (it has {listed(frame.columns)})"
+                f"{nearest(mine, frame.columns)}",
+                "Give the table's own name on the left: columns={'N': 'params'}.",
+            )
+        if ours not in VOCABULARY:
+            raise InputError(
+                f"columns= maps {mine!r} to {ours!r}, which is no column of lossband{nearest(ours, VOCABULARY)}",
+                f"Use one of {', '.join(VOCABULARY)}.",
+            )
+    frame = frame.rename(columns=columns or {})
+    twice = sorted(set(map(str, frame.columns[frame.columns.duplicated()])))
+    if twice:
+        raise InputError(f"the table has more than one column {listed(twice)}.", "Rename or drop one of them.")
+    if frame.empty:
+        raise InputError("the table has no rows; one row a measurement is expected.", "Check the filter before.")
+    return frame.reset_index(drop=True)
+
+
+def check_runs(frame, inputs, *, loss=True):
+    """Check the columns that a law needs; return them as float64 beside the labels.
+
+    Args:
+        frame: what `read_runs` returns.
+        inputs: names of the law's inputs.
+        loss: whether measured losses are needed (a forecast needs none).
+
+    Raises:
+        InputError: missing, non-numeric, NaN, infinite or non-positive cells; a repeated measurement; an input
+            with one single value.
+    """
+    needed = [*inputs, *(["loss"] if loss else [])]
+    columns = {name: _numbers(frame, name) for name in needed}
+    if loss and "loss_se" in frame:
+        columns["loss_se"] = _numbers(frame, "loss_se")
+    checked = pd.DataFrame(columns, dtype=np.float64)
+    run = frame["run"] if "run" in frame else pd.Series(np.arange(len(frame)), index=frame.index)
+    if run.isna().any():
+        _refuse_rows("run", run.isna(), "missing label", "a label for every row", "Name every run, or drop the column.")
+    checked.insert(0, "run", run.astype(str))
+    if loss:
+        _check_repeats(frame, checked)
+        for name in inputs:
+            if checked[name].nunique() == 1:
+                raise InputError(
+                    f"{name} has one single value ({checked[name].iloc[0]:g}) in all {len(frame)} rows, and the law "
+                    f"needs it to vary.",
+                    f"Add runs with another {name}, or use a law without {name}.",
+                )
+    return checked
+
+
+def _numbers(frame, name):
+    """Column `name` as finite positive float64 `(row,)`."""
+    if name not in frame:
+        raise InputError(
+            f"the table has no column {name!r} (it has {listed(frame.columns, 12)}){nearest(name, frame.columns)}",
+            f"Add it, or name yours: columns={{'yours': {name!r}}}.",
+        )
+    numbers = pd.to_numeric(frame[name], errors="coerce").astype(np.float64)
+    text = numbers.isna() & frame[name].notna()
+    if text.any() or frame[name].dtype == bool:
+        rows = text if text.any() else ~text
+        _refuse_rows(name, rows, "non-numeric value", "numbers", "Convert it with pd.to_numeric.")
+    if numbers.isna().any():
+        _refuse_rows(name, numbers.isna(), "missing value", "a number in every row", f"Drop them with runs.dropna(subset=[{name!r}]).")
+    if np.isinf(numbers).any():
+        _refuse_rows(name, np.isinf(numbers), "infinite value", "finite numbers", "Drop the diverged measurements.")
+    if (numbers <= 0).any():
+        _refuse_rows(name, numbers <= 0, "value <= 0", "positive numbers", f"Drop them with runs[runs.{name} > 0].")
+    return numbers
+
+
+def _refuse_rows(name, bad, what, expected, todo):
+    rows = np.flatnonzero(np.asarray(bad))
+    plural = "s" if len(rows) > 1 and not what.endswith("0") else ""
+    raise InputError(
+        f"{name} has {len(rows)} {what}{plural} (row{'s' if len(rows) > 1 else ''} {listed(rows)}); expected {expected}.",
+        todo,
+    )
+
+
+def _check_repeats(frame, checked):
+    """Refuse the same measurement twice: one run and equal inputs; without run labels, an equal loss too."""
+    key = [c for c in frame.columns if c in INPUTS or c == "family"]
+    key += ["run"] if "run" in frame else ["loss"]
+    repeated = frame.duplicated(subset=key, keep=False)
+    if repeated.any():
+        rows = np.flatnonzero(repeated)
+        raise InputError(
+            f"{len(rows)} rows repeat a measurement (rows {listed(rows)} agree in {', '.join(key)}); "
+            "expected each measurement once.",
+            "Drop them with runs.drop_duplicates(), or label separate runs with a column 'run'.",
+        )
