@@ -1,0 +1,42 @@
+"""lossband: Bayesian loss laws whose bands say how far the predicted curve may sit from the real one."""
+
+import importlib
+
+_HOME = {
+    "Backtest": "backtest",
+    "Drift": "drift",
+    "Health": "health",
+    "InputError": "errors",
+    "Law": "laws",
+    "Noise": "noise",
+    "Posterior": "posterior",
+    "VOCABULARY": "table",
+    "backtest": "backtest",
+    "fit": "fit",
+    "fit_many": "fit",
+    "floor": "laws",
+    "law": "laws",
+    "load": "posterior",
+    "load_dataset": "datasets",
+    "model": "problem",
+    "power": "laws",
+}
+_MODULES = ("datasets", "laws", "plot", "score")
+
+__all__ = sorted([*_HOME, *_MODULES])
+__version__ = "0.1.0"
+
+
+def __getattr__(name):
+    """Import a public name when it is first used: `import lossband` itself costs nothing."""
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    if name not in _HOME:
+        raise AttributeError(f"module 'lossband' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__

@@ -9,48 +9,58 @@ import numpyro
 from .coordinates import Space
 from .runs import weigh
 
-ITERATIONS = 40  # damped Newton steps from each start; a well-posed law needs 8 to 15
-ROUNDS, ROUND = 8, 6  # expectation-maximisation rounds for the Student-t mixture, Newton steps in each
+ROUND = 8  # damped Newton steps in a round
+PLAIN, ROBUST = 5, 7  # rounds with equal weights (a well-posed law needs 8 to 15 steps), and with Student-t weights
 
 
-def find_mode(model, runs, measured, key, num_starts):
+def find_mode(model, runs, measured, key, num_starts, num_prior):
     """Climb from several prior draws, keep the best mode, and describe the posterior there.
 
     Returns:
         coordinates `(d,)`, a factor `(d, d)` with factor @ factor.T the Gaussian's covariance, the rows with
-        their Student-t mixture, and a dict of scalars: `agreed`, the share of starts that reached this mode to within
-        0.1 in log density; `curvature_min`, the smallest eigenvalue of the Hessian (<= 0: no Gaussian there);
-        `gradient`, the size of the gradient in units of the Gaussian's standard deviations.
+        their Student-t mixture, a dict of scalars, and `num_prior` draws of the sites from the prior. The scalars:
+        `agreed`, the share of starts that reached this mode to within 0.1 in log density; `curvature_min`, the
+        smallest eigenvalue of the Hessian (<= 0: no Gaussian there); `gradient`, the size of the gradient in units
+        of the Gaussian's standard deviations.
     """
     measured = weigh(measured, measured.mixture)
     space = Space.of(model, runs, measured)
-    shape = shape_of(space)
-    starts = jax.vmap(lambda k: prior_start(space, k))(jax.random.split(key, num_starts))
-    ends = jax.vmap(lambda start: newton(shape, start, measured, ITERATIONS))(starts)
-    best = jax.tree.map(lambda leaf: leaf[jnp.argmin(ends.height)], ends)
-    if model.robust:
-        best, measured = _reweighted(space, shape, best)
+    prior = jax.vmap(lambda k: prior_draw(space, k))(jax.random.split(key, num_prior))
+    starts = jax.vmap(space.coordinates)(jax.tree.map(lambda leaf: leaf[:num_starts], prior))
+    (places, weighed), heights = jax.vmap(lambda start: _climb(space, start))(starts)
+    heights = heights[:, PLAIN - 1]
+    best, measured = jax.tree.map(lambda leaf: leaf[jnp.argmin(heights)], (places, weighed))
     curvature, axes = jnp.linalg.eigh(best.hessian)
     floor = 1e-8 * jnp.max(jnp.abs(curvature))
     factor = axes / jnp.sqrt(jnp.maximum(jnp.abs(curvature), floor))
-    return best.point, factor, measured, {
-        "agreed": jnp.mean(ends.height < jnp.min(ends.height) + 0.1),
+    found = {
+        "agreed": jnp.mean(heights < jnp.min(heights) + 0.1),
         "curvature_min": curvature[0],
         "gradient": jnp.linalg.norm(best.gradient @ factor),
     }
+    return best.point, factor, measured, found, prior
 
 
-def _reweighted(space, shape, best):
-    """Alternate the Student-t's expected mixture and the mode under it (ECM: each round raises the density)."""
+def _climb(space, start):
+    """Newton's method in rounds; for a robust model the later rounds alternate with the Student-t's mixture.
 
-    def round_(carry, _):
-        best, measured = carry
-        values, _ = space.constrained(best.point)
-        likelihood = at(space.model, values)(space.runs, measured)
-        measured = weigh(measured, likelihood.expected_mixture(measured.log_loss))
-        return (newton(shape, best.point, measured, ROUND), measured), None
+    That is expectation-maximisation (ECM: each round raises the density). Returns (the last place, the rows with
+    their mixture) and the height after every round, `(round,)`: heights are comparable while the mixture is 1.
+    """
+    shape = shape_of(space)
 
-    return jax.lax.scan(round_, (best, space.measured), None, length=ROUNDS)[0]
+    def round_(carry, reweigh):
+        place, measured = carry
+        if space.model.robust:
+            values, _ = space.constrained(place.point)
+            expected = at(space.model, values)(space.runs, measured).expected_mixture(measured.log_loss)
+            measured = weigh(measured, jnp.where(reweigh, expected, measured.mixture))
+        place = newton(shape, place.point, measured, ROUND)
+        return (place, measured), place.height
+
+    rounds = PLAIN + (ROBUST if space.model.robust else 0)
+    nowhere = Place(start, jnp.inf, jnp.zeros(len(start)), jnp.eye(len(start)))
+    return jax.lax.scan(round_, (nowhere, space.measured), jnp.arange(rounds) >= PLAIN)
 
 
 class Place(NamedTuple):
@@ -99,11 +109,11 @@ def newton(shape, start, measured, iterations):
     return best
 
 
-def prior_start(space, key):
-    """Coordinates `(d,)` of one draw from the prior."""
+def prior_draw(space, key):
+    """One draw of all sites from the prior, by name."""
     with numpyro.handlers.block(), numpyro.handlers.seed(rng_seed=key), numpyro.handlers.trace() as trace:
         space.model.likelihood(space.runs, space.measured)
-    return space.coordinates({name: trace[name]["value"] for name in space.sites})
+    return {name: site["value"] for name, site in trace.items() if site["type"] in ("sample", "deterministic")}
 
 
 def at(model, values):

@@ -95,11 +95,8 @@ class Measured:
 
 
 def size_class(count, least=16):
-    """The smallest of 16, 24, 32, 48, 64, 96, 128, ... that holds `count`: data of one class share a program."""
-    size = least
-    while size < count:
-        size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3
-    return size
+    """The smallest power of two that holds `count`, from `least`: data of one class share their programs."""
+    return max(least, 1 << (int(count) - 1).bit_length())
 
 
 def unit_of(frame, inputs):
@@ -126,8 +123,13 @@ def order_of(frame):
     return np.lexsort((frame.index, frame[clock] if clock else frame.index, frame["run"]))
 
 
-def measured_of(frame, basis):
-    """`Measured` of a checked frame that is in the order of `order_of`; `basis` is `(row, k)`."""
+def measured_of(frame, basis, *, slots=True):
+    """`Measured` of a checked frame that is in the order of `order_of`.
+
+    Args:
+        basis: `(row, k)` of the drift.
+        slots: whether the model has run effects, and so needs to know how many runs there are.
+    """
     rows, size = len(frame), size_class(len(frame))
     code, names = frame["run"].factorize()
     clock = _clock(frame)
@@ -143,7 +145,7 @@ def measured_of(frame, basis):
         mask=pad(np.ones(rows)),
         run=pad(code, 0).astype(int),
         gap=pad(gap, FAR),
-        slots=np.zeros(size_class(len(names), 4)),
+        slots=np.zeros(size_class(len(names), 4) if slots else 0),
         mixture=np.ones(size),
         basis=np.vstack([basis, np.zeros((size - rows, basis.shape[1]))]),
         turn=np.eye(basis.shape[1]),

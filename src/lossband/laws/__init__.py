@@ -1,9 +1,9 @@
 """The laws, one file a family; `LAWS` holds them by name."""
 
 from .base import LAWS, Law, find_law, law
-from .curve import power
+from .curve import power_law
 from .looped import looped, recurrence
 from .scale import chinchilla, coupled, kaplan
-from .terms import exponent, floor, weight
+from .terms import exponent, floor, power, weight
 
-__all__ = ["LAWS", "Law", "chinchilla", "coupled", "exponent", "find_law", "floor", "kaplan", "law", "looped", "power", "recurrence", "weight"]
+__all__ = ["LAWS", "Law", "chinchilla", "coupled", "exponent", "find_law", "floor", "kaplan", "law", "looped", "power", "power_law", "recurrence", "weight"]

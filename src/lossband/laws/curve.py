@@ -1,11 +1,11 @@
 """Laws of one input: a learning curve along whatever was varied."""
 
 from .base import law
-from .terms import floor, power as power_term
+from .terms import floor, power
 
 
-@law(inputs=(), source="Alabdulmohsin et al. 2022, arXiv:2209.06640, eq. 2 (M2)")
-def power(runs):
+@law(inputs=(), name="power", source="Alabdulmohsin et al. 2022, arXiv:2209.06640, eq. 2 (M2)")
+def power_law(runs):
     r"""One power law in one input, above a floor.
 
         L(x) = E + A (x / x0)^-alpha
@@ -21,4 +21,4 @@ def power(runs):
     ======  ====================================  ============  ===========================================
     """
     (name,) = runs.inputs
-    return floor(runs) + power_term(getattr(runs, name), "A", "alpha", median=0.3, width=0.6)
+    return floor(runs) + power(getattr(runs, name), "A", "alpha", median=0.3, width=0.6)

@@ -1,0 +1,191 @@
+"""Forecasts: the curves behind the bands, the bands, gaps and probabilities."""
+
+import functools
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import pandas as pd
+
+from .errors import InputError
+from .noise import ou_path
+from .problem import Problem
+from .runs import Runs, measured_of, order_of, runs_of, size_class
+from .table import check_runs, read_runs
+
+KINDS = ("mean", "run", "observation")
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+BATCH = 64  # draws whose curves are held at once: bounds the memory of a long table
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What sampling found, flattened over chains; every forecast is made of it.
+
+    sites: coefficient or scale -> `(sample, ...)`.
+    weights: `(sample, k)` departure of the drift's pieces inside the data.
+    effects: `(sample, run)` run effects on ln loss of the training runs; no columns without a run effect.
+    seed: what the fresh draws of a forecast start from, so that it is the same each time.
+    """
+
+    sites: dict
+    weights: np.ndarray
+    effects: np.ndarray
+    seed: int
+
+
+def draw_losses(problem, draws, new, *, kind="observation"):
+    """Draws of the loss at new rows.
+
+    Args:
+        problem: the `Problem` that was fitted.
+        draws: its `Draws`.
+        new: a checked frame of new rows.
+        kind: "mean" (law and drift), "run" (and a run effect: the fitted one where the run's label is known, else
+            a new run's) or "observation" (and noise).
+
+    Returns:
+        `(sample, row)`, in the unit of the training losses.
+    """
+    if kind not in KINDS:
+        raise InputError(f"kind= got {kind!r}; expected one of {', '.join(map(repr, KINDS))}.", "See Posterior.predict.")
+    log_loss = np.log(law_losses(problem, draws, new)) + _drift(problem, draws, new)
+    if kind != "mean":
+        log_loss += _run_effects(problem, draws, new)
+    if kind == "observation":
+        log_loss += _noise(problem, draws, new)
+    return np.exp(log_loss)
+
+
+def law_losses(problem, draws, new):
+    """The law alone at new rows, `(sample, row)`."""
+    runs = runs_of(new, problem.unit, pad_to=size_class(len(new)))
+    with jax.enable_x64(True):
+        curves = _curves(problem.model.law)(runs, draws.sites)
+    return np.asarray(curves)[:, : len(new)]
+
+
+@functools.cache
+def _curves(law):
+    def one(runs, sites):
+        with numpyro.handlers.block():
+            return numpyro.handlers.substitute(law, sites)(runs)
+
+    return jax.jit(lambda runs, sites: jax.lax.map(lambda each: one(runs, each), sites, batch_size=BATCH))
+
+
+def _drift(problem, draws, new):
+    """Drift at new rows, `(sample, row)`: the fitted paths inside, their fresh continuations and the edge beyond."""
+    if problem.model.drift is None:
+        return 0.0
+    inside = draws.weights @ problem.paths.inside(new).T
+    basis = problem.paths.beyond(new)
+    fresh = _generator(draws, "drift").standard_normal((len(draws.weights), basis.shape[1] + 2))
+    beyond = draws.sites["tau"][:, None] * (fresh[:, 2:] @ basis.T)
+    edge = problem.model.drift.edge * np.exp(0.5 * fresh[:, 0]) * fresh[:, 1]
+    return inside + beyond + edge[:, None] * problem.paths.edge(problem.compute(new))
+
+
+def _run_effects(problem, draws, new):
+    """Run effects at new rows, `(sample, row)`: the fitted ones for known runs, one fresh draw for each new run."""
+    if not problem.model.noise.run:
+        return 0.0
+    known = {name: slot for slot, name in enumerate(problem.run_names)}
+    code, names = pd.factorize(new["run"])
+    fresh = _generator(draws, "run").standard_normal((len(draws.weights), len(names)))
+    effects = draws.sites["sigma_run"][:, None] * fresh
+    for column, name in enumerate(names):
+        if name in known:
+            effects[:, column] = draws.effects[:, known[name]]
+    return effects[:, code]
+
+
+def _noise(problem, draws, new):
+    """Measurement noise on ln loss at new rows, `(sample, row)`."""
+    noise, count = problem.model.noise, len(draws.weights)
+    key = jax.random.key(draws.seed)
+    with jax.enable_x64(True):
+        scatter = np.array(noise.draw(jax.random.fold_in(key, 1), 1.0, (count, len(new))))
+    scatter *= draws.sites["sigma"][:, None]
+    if noise.ou:
+        order = order_of(new)
+        gap = measured_of(new.iloc[order].assign(loss=1.0), np.zeros((len(new), 0))).gap[: len(new)]
+        scales = {name: draws.sites[name] for name in ("sigma_ou", "length_ou")}
+        with jax.enable_x64(True):
+            keys = jax.random.split(jax.random.fold_in(key, 2), count)
+            scatter[:, order] += np.asarray(jax.vmap(lambda k, s: ou_path(k, s, jnp.asarray(gap)))(keys, scales))
+    return scatter
+
+
+def _generator(draws, purpose):
+    return np.random.default_rng([draws.seed, *purpose.encode()])
+
+
+def read_new(problem, new, *, columns=None, loss=False):
+    """Check a table of new rows: the law's inputs, and the losses if they are needed; the user's index is kept."""
+    table = read_runs(new, columns=columns)
+    checked = check_runs(table, problem.model.law.inputs, loss=loss) if not loss else _with_losses(table, problem)
+    for name in ("tokens", "step"):
+        if name in table and name not in checked and np.issubdtype(table[name].dtype, np.number):
+            checked[name] = table[name].astype(float)
+    return checked
+
+
+def _with_losses(table, problem):
+    checked = check_runs(table, problem.model.law.inputs, loss=False)
+    return checked.assign(loss=check_runs(table, ("loss",), loss=False)["loss"])
+
+
+def bands(problem, draws, new, *, kind="observation", levels=LEVELS):
+    """Equal-tailed predictive intervals at new rows, one row each.
+
+    Returns:
+        a frame with the inputs, `mean`, `median`, `sd`, `lo_90`, `hi_90`, ... in the unit of the loss, and
+        `extrapolation`, the distance from the ranges of the training rows in decades. `frame.attrs` says the
+        kind and that the intervals are equal-tailed.
+    """
+    losses = draw_losses(problem, draws, new, kind=kind)
+    frame = new[[c for c in ("run", *problem.model.law.inputs) if c in new]].copy()
+    frame["mean"], frame["median"], frame["sd"] = losses.mean(0), np.median(losses, 0), losses.std(0)
+    for level in levels:
+        if not 0 < level < 1:
+            raise InputError(f"levels= has {level!r}; expected numbers between 0 and 1.", "A 90 % band is 0.9.")
+        frame[f"lo_{named(level)}"], frame[f"hi_{named(level)}"] = np.quantile(losses, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    frame["extrapolation"] = problem.paths.extrapolation(new)
+    frame.attrs.update(kind=kind, interval="equal-tailed", levels=tuple(levels))
+    return frame
+
+
+def named(level):
+    """A level as a column's suffix: .9 is "90", .975 is "97.5"."""
+    return f"{100 * level:g}"
+
+
+def gaps(problem, draws, real, *, by="run", kind="mean", level=0.9):
+    """Signed distance predicted - real, averaged over the rows of each curve, with its own interval.
+
+    Args:
+        real: a checked frame of measured rows, with `loss`.
+        by: what one curve is: a column of `real` or several.
+        kind: of the predicted curve.
+
+    Returns:
+        a frame, one row a curve: `by`, `rows`, `gap` (the posterior mean, in the unit of the loss; above zero the
+        prediction is too high), `lo_90`, `hi_90`, and `inside_50`, `inside_90`, the share of the curve's rows
+        inside the bands of a new observation.
+    """
+    predicted = draw_losses(problem, draws, real, kind=kind)
+    observed = draw_losses(problem, draws, real, kind="observation")
+    loss, suffix, rows = real["loss"].to_numpy(), named(level), []
+    for name, index in real.groupby(by, sort=False).indices.items():
+        gap = (predicted[:, index] - loss[index]).mean(1)
+        row = dict(zip([by] if isinstance(by, str) else by, np.atleast_1d(np.asarray(name, dtype=object)), strict=True))
+        row |= {"rows": len(index), "gap": gap.mean()}
+        row[f"lo_{suffix}"], row[f"hi_{suffix}"] = np.quantile(gap, [(1 - level) / 2, (1 + level) / 2])
+        for share in (0.5, level):
+            low, high = np.quantile(observed[:, index], [(1 - share) / 2, (1 + share) / 2], axis=0)
+            row[f"inside_{named(share)}"] = ((low <= loss[index]) & (loss[index] <= high)).mean()
+        rows.append(row)
+    return pd.DataFrame(rows)

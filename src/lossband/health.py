@@ -1,0 +1,118 @@
+"""Health: whether a fit can be trusted, as a value. Numbers, and coded notes that say what to do."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from arviz_stats.base import array_stats
+
+
+@dataclass(frozen=True)
+class Note:
+    """A coded remark: `code` for programs, `text` for people."""
+
+    code: str
+    text: str
+
+    def __str__(self):
+        return f"[{self.code}] {self.text}"
+
+
+@dataclass(frozen=True)
+class Health:
+    """Diagnostics of one fit over all coefficients and scales.
+
+    rhat_max: worst rank-normalised split R-hat (Vehtari et al. 2021).
+    ess_min: smallest bulk or tail effective sample size.
+    divergences: divergent transitions after warm-up.
+    ebfmi_min: smallest energy fraction of missing information of a chain.
+    map_agreed: share of the starts that found the same mode.
+    steps: mean leapfrog steps a draw.
+    notes: coded remarks, empty if there is nothing to say.
+    """
+
+    rhat_max: float
+    ess_min: float
+    divergences: int
+    ebfmi_min: float
+    map_agreed: float
+    steps: float
+    notes: tuple = ()
+
+    @property
+    def ok(self):
+        """Whether the sampler did its work: nothing is said here about the law."""
+        return not {note.code for note in self.notes} & SAMPLER_CODES
+
+    def __str__(self):
+        line = (
+            f"R-hat max {self.rhat_max:.3f}, ESS min {self.ess_min:.0f}, divergences {self.divergences}, "
+            f"E-BFMI min {self.ebfmi_min:.2f}, modes agreed {self.map_agreed:.0%}, leapfrogs a draw {self.steps:.1f}"
+        )
+        return "\n".join([line, *map(str, self.notes)])
+
+
+SAMPLER_CODES = frozenset({"rhat", "ess", "divergences", "ebfmi", "modes", "curvature"})
+
+
+def examine(sites, stats, found, prior, problem, names):
+    """Health of a fit.
+
+    Args:
+        sites: site -> `(chain, draw)`.
+        stats: `energy`, `diverging`, `steps`, each `(chain, draw)`.
+        found: what `find_mode` says of the mode.
+        prior: site -> `(sample,)`.
+        problem: the `Problem`.
+        names: the law's own coefficients.
+    """
+    scalars = [np.asarray(v) for v in sites.values() if np.ndim(v) == 2]
+    stacked = np.stack(scalars, -1)
+    rhat = float(np.max(array_stats.rhat(stacked, chain_axis=0, draw_axis=1)))
+    kinds = {"bulk": {}, "tail": {"prob": (0.05, 0.95)}}
+    ess = float(min(np.min(array_stats.ess(stacked, chain_axis=0, draw_axis=1, method=k, **a)) for k, a in kinds.items()))
+    energy = stats["energy"]
+    ebfmi = float(np.min(np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1)))
+    divergences, agreed = int(stats["diverging"].sum()), float(found["agreed"])
+    notes = [
+        *_sampler_notes(rhat, ess, divergences, ebfmi, agreed, float(found["curvature_min"])),
+        *_design_notes(problem),
+        *_prior_notes(sites, prior, names),
+    ]
+    return Health(rhat, ess, divergences, ebfmi, agreed, float(stats["steps"].mean()), tuple(notes))
+
+
+def _sampler_notes(rhat, ess, divergences, ebfmi, agreed, curvature):
+    if not rhat < 1.01:
+        yield Note("rhat", f"the chains disagree (R-hat {rhat:.3f}, wanted below 1.01). Take more draws, or a simpler law.")
+    if not ess > 400:
+        yield Note("ess", f"only {ess:.0f} effective draws (wanted above 400): interval ends are noisy. Raise num_samples.")
+    if divergences:
+        yield Note("divergences", f"{divergences} divergent transitions: part of the posterior may be missed. Tighten a prior.")
+    if not ebfmi > 0.3:
+        yield Note("ebfmi", f"low energy mixing (E-BFMI {ebfmi:.2f}, wanted above 0.3): tails may be missed. Tighten a prior.")
+    if agreed < 0.25:
+        yield Note("modes", f"only {agreed:.0%} of the starts found this mode: there may be another. Compare seeds.")
+    if curvature <= 0:
+        yield Note("curvature", "the mode has no Gaussian around it: the warm-up's own covariance whitened the space.")
+
+
+def _design_notes(problem):
+    frame, inputs = problem.frame, problem.model.law.inputs
+    if {"params", "tokens"} <= set(inputs):
+        ratio = np.log(frame["tokens"] / frame["params"])
+        if np.std(ratio) < 0.05:
+            yield Note(
+                "one-ratio",
+                f"all runs have about {np.exp(ratio.mean()):.3g} tokens per parameter: alpha and beta cannot be told apart. "
+                "Add runs at another ratio.",
+            )
+    for name in inputs:
+        levels = len(np.unique(np.round(np.log10(frame[name]), 2)))
+        if levels < 3:
+            yield Note("few-levels", f"{name} has {levels} distinct values: its exponent and the floor rest on the prior. Add a third.")
+
+
+def _prior_notes(sites, prior, names):
+    for name in names:
+        if np.ndim(sites[name]) == 2 and np.std(sites[name]) > 0.9 * np.std(prior[name]):
+            yield Note("prior", f"the data hardly inform {name}: its posterior is as wide as its prior. Add runs that vary it, or state a prior.")

@@ -1,0 +1,247 @@
+"""Posterior: what a fit returns. Draws, diagnostics, forecasts, files."""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .errors import InputError
+from .forecast import LEVELS, Draws, bands, draw_losses, gaps, read_new
+from .health import Health, Note
+from .laws.base import LAWS, prior_from, prior_spec
+from .problem import Problem, coefficients, pose
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The posterior of a loss law given measured runs.
+
+    Attributes:
+        problem: the model and the table that it was fitted to.
+        sites: coefficient, scale or derived quantity -> `(chain, draw)`, in the unit of the loss and of the inputs.
+        weights: `(chain, draw, k)` the drift inside the data; `effects`: `(chain, draw, run)` run effects.
+        stats: `energy`, `diverging`, `steps`, `acceptance`, each `(chain, draw)`.
+        log_density: `(chain, draw, row)` log predictive density of each training row's loss, given the draw.
+        prior: site -> `(sample,)` draws from the prior.
+        health: diagnostics as a value.
+        seed: the seed of the fit.
+    """
+
+    problem: Problem
+    sites: dict
+    weights: np.ndarray
+    effects: np.ndarray
+    stats: dict
+    log_density: np.ndarray
+    prior: dict
+    health: Health
+    seed: int
+
+    @property
+    def law(self):
+        return self.problem.model.law
+
+    @cached_property
+    def _draws(self):
+        def flat(values):
+            chains, draws, *rest = np.shape(values)
+            return np.asarray(values).reshape(chains * draws, *rest)
+
+        return Draws({n: flat(v) for n, v in self.sites.items()}, flat(self.weights), flat(self.effects), self.seed)
+
+    @cached_property
+    def coefficients(self):
+        """Names of the law's own coefficients."""
+        return coefficients(self.problem)
+
+    def __repr__(self):
+        chains, draws = self.stats["energy"].shape
+        return f"Posterior of {self.law.name!r} given {len(self.problem.frame)} rows, {chains} x {draws} draws\n{self.health}"
+
+    def summary(self, *, level=0.9):
+        """ArviZ's table of coefficients, derived quantities and scales: mean, sd, interval, ESS, R-hat, Monte Carlo errors.
+
+        The diagnostics of the fit come first, as `summary().attrs["health"]` and, printed, above the table.
+        """
+        import arviz_stats
+
+        names = [name for name, value in self.sites.items() if np.ndim(value) == 2]
+        table = arviz_stats.summary(self.data, var_names=names, ci_prob=level, ci_kind="eti", round_to="none")
+        first = [c for c in ("r_hat", "ess_bulk", "ess_tail") if c in table]
+        return Table(table[first + [c for c in table if c not in first]], str(self.health))
+
+    def draws(self, new, *, kind="observation", columns=None):
+        """Draws of the loss at new rows, as an xarray of dimensions (sample, row), in the unit of the training losses."""
+        import xarray
+
+        losses = draw_losses(self.problem, self._draws, read_new(self.problem, new, columns=columns), kind=kind)
+        return xarray.DataArray(losses, dims=("sample", "row"), name="loss", attrs={"kind": kind})
+
+    def predict(self, new, *, kind="observation", levels=LEVELS, columns=None):
+        """Bands at new rows: see `lossband.forecast.bands` for the columns.
+
+        Args:
+            new: a frame or CSV with the law's inputs; `run` labels are used where the noise has a run effect.
+            kind: "mean" (the law, its coefficients' uncertainty, and the drift), "run" (a new training run) or
+                "observation" (a new measurement).
+            levels: of the equal-tailed intervals.
+        """
+        return bands(self.problem, self._draws, read_new(self.problem, new, columns=columns), kind=kind, levels=levels)
+
+    def gap(self, real, *, by="run", kind="mean", level=0.9, columns=None):
+        """Signed distance predicted - real, per curve, with its own interval: see `lossband.forecast.gaps`."""
+        frame = read_new(self.problem, real, columns=columns, loss=True)
+        return gaps(self.problem, self._draws, frame, by=by, kind=kind, level=level)
+
+    def prob(self, new, *, below, kind="observation", columns=None):
+        """P(loss < below) at each new row, `(row,)`, for a new measurement (or another `kind`)."""
+        return (self.draws(new, kind=kind, columns=columns) < below).mean("sample").to_numpy()
+
+    @cached_property
+    def data(self):
+        """Everything as an xarray DataTree with ArviZ's groups."""
+        import arviz_base
+
+        frame = self.problem.frame
+        shape = self.stats["energy"].shape
+        predicted = draw_losses(self.problem, self._draws, frame).reshape(*shape, -1)
+        constant = {name: frame[name].to_numpy() for name in frame if name != "loss"}
+        constant["run"] = constant["run"].astype(object)
+        tree = arviz_base.from_dict(
+            {
+                "posterior": {**self.sites, "drift_weights": self.weights, "run_effects": self.effects},
+                "sample_stats": {**self.stats, "lp": -self.stats["energy"]},
+                "log_likelihood": {"loss": self.log_density},
+                "posterior_predictive": {"loss": predicted},
+                "prior": {name: np.asarray(value)[None] for name, value in self.prior.items()},
+                "observed_data": {"loss": frame["loss"].to_numpy()},
+                "constant_data": constant,
+            },
+            coords={"row": np.arange(len(frame)), "run_slot": np.arange(self.effects.shape[-1])},
+            dims={"loss": ["row"], "drift_weights": ["piece"], "run_effects": ["run_slot"]}
+            | {name: ["row"] for name in constant},
+        )
+        tree.attrs["lossband"] = json.dumps(self._record())
+        return tree
+
+    def _record(self):
+        """What makes the posterior again from its draws: names, priors, versions, the data's hash."""
+        model = self.problem.model
+        return {
+            "format": FORMAT,
+            "law": self.law.name,
+            "inputs": list(self.law.inputs),
+            "priors": {name: prior_spec(prior) for name, prior in self.law.priors.items()},
+            "noise": vars(model.noise),
+            "drift": None if model.drift is None else vars(model.drift),
+            "seed": self.seed,
+            "health": {**vars(self.health), "notes": [(note.code, note.text) for note in self.health.notes]},
+            "data_sha256": data_hash(self.problem.frame),
+            "versions": {name: version(name) for name in ("lossband", "jax", "numpyro", "arviz")},
+        }
+
+    def save(self, path):
+        """Write the posterior to one netCDF file, atomically; `lossband.load` reads it and predicts bit for bit."""
+        path = Path(path)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            self.data.to_netcdf(temporary, engine="h5netcdf")
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+        return path
+
+
+class Table(pd.DataFrame):
+    """A summary table that prints its diagnostics first."""
+
+    _metadata = ["health"]
+
+    def __init__(self, data=None, health="", **kwargs):
+        super().__init__(data, **kwargs)
+        self.health = health
+
+    def __str__(self):
+        return f"{self.health}\n\n{self.to_string(float_format=lambda x: f'{x:.4g}')}"
+
+    __repr__ = __str__
+
+
+def data_hash(frame):
+    """SHA-256 of a checked training frame: its columns, run labels and numbers."""
+    digest = hashlib.sha256(",".join(frame.columns).encode())
+    digest.update("\n".join(frame["run"]).encode())
+    digest.update(np.ascontiguousarray(frame.drop(columns="run").to_numpy(float)).tobytes())
+    return digest.hexdigest()
+
+
+def load(path, law=None):
+    """Read a posterior that `Posterior.save` wrote.
+
+    Args:
+        path: the file.
+        law: needed for a law that lossband does not know by name: the function or `Law` that was fitted.
+
+    Raises:
+        InputError: no such file, another format, another law, or data that do not match their hash.
+    """
+    import xarray
+    from .drift import Drift
+    from .noise import Noise
+
+    if not Path(path).is_file():
+        raise InputError(f"there is no file {str(path)!r}.", "Save a posterior with post.save(path).")
+    tree = xarray.open_datatree(path, engine="h5netcdf").load()
+    tree.close()
+    if "lossband" not in tree.attrs:
+        raise InputError(f"{path} is no lossband posterior.", "Save one with post.save(path).")
+    record = json.loads(tree.attrs["lossband"])
+    if record["format"] != FORMAT:
+        raise InputError(f"{path} has format {record['format']}; this version reads {FORMAT}.", "Fit again, or use the version that wrote it.")
+    frame = tree["constant_data"].to_dataset().to_dataframe()
+    frame.insert(1, "loss", tree["observed_data"]["loss"].to_numpy())
+    problem = _posed_again(path, record, frame, law, Noise(**record["noise"]), record["drift"] and Drift(**_tuples(record["drift"])))
+    posterior = {name: value.to_numpy() for name, value in tree["posterior"].data_vars.items()}
+    health = {**record["health"], "notes": tuple(Note(*note) for note in record["health"]["notes"])}
+    return Posterior(
+        problem,
+        weights=posterior.pop("drift_weights"),
+        effects=posterior.pop("run_effects"),
+        sites=posterior,
+        stats={n: v.to_numpy() for n, v in tree["sample_stats"].data_vars.items() if n != "lp"},
+        log_density=tree["log_likelihood"]["loss"].to_numpy(),
+        prior={n: v.to_numpy()[0] for n, v in tree["prior"].data_vars.items()},
+        health=Health(**health),
+        seed=record["seed"],
+    )
+
+
+def _posed_again(path, record, frame, law, noise, drift):
+    name = record["law"]
+    if law is None and name not in LAWS:
+        raise InputError(f"{path} holds the law {name!r}, which is not one of lossband's.", "Pass it: lossband.load(path, law=your_law).")
+    given = getattr(law, "name", getattr(law, "__name__", name)) if law is not None else name
+    if given != name:
+        raise InputError(f"{path} holds the law {name!r}, not {given!r}.", "Load it with the law that it was fitted with.")
+    priors = {site: prior_from(_tuples(spec)) for site, spec in record["priors"].items()}
+    problem = pose(frame, law or LAWS[name].with_priors(**priors), noise=noise, drift=drift)
+    if data_hash(problem.frame) != record["data_sha256"]:
+        raise InputError(f"the data in {path} do not match their hash.", "The file was changed after it was saved: fit again.")
+    return problem
+
+
+def _tuples(value):
+    """JSON's lists as the tuples that they were."""
+    if isinstance(value, dict):
+        return {name: _tuples(item) for name, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

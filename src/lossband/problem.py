@@ -1,0 +1,99 @@
+"""A problem: one table and one model, checked, centred and padded, ready to be sampled."""
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+import numpyro
+import pandas as pd
+
+from .drift import Paths, find_drift
+from .errors import InputError
+from .laws import find_law
+from .model import LossModel
+from .noise import find_noise
+from .runs import Measured, Runs, Unit, measured_of, order_of, runs_of, unit_of
+from .table import check_runs, read_runs
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A model and the table it is fitted to.
+
+    Attributes:
+        model: law, noise and drift.
+        frame: the checked training rows, in the user's order.
+        unit: what the training rows fix: centres and the losses' unit.
+        paths: where the drift's paths bend.
+        order: `(row,)` positions in `frame` of the padded arrays' rows.
+        runs, measured: those arrays.
+    """
+
+    model: LossModel
+    frame: pd.DataFrame
+    unit: Unit
+    paths: Paths
+    order: np.ndarray
+    runs: Runs
+    measured: Measured
+
+    @property
+    def size(self):
+        """Problems of one size share their compiled programs."""
+        return jax.tree.structure(self.arrays), tuple(leaf.shape for leaf in jax.tree.leaves(self.arrays))
+
+    @property
+    def arrays(self):
+        return self.runs, self.measured
+
+    @property
+    def run_names(self):
+        """Names of the training runs in the order of their slots."""
+        return list(dict.fromkeys(self.frame["run"].iloc[self.order]))
+
+    def compute(self, frame):
+        """Training compute of each row of `frame`, `(row,)`, up to a constant."""
+        return compute_of(self.model.law, frame, self.unit)
+
+
+def pose(runs, law=None, *, noise="student-t", drift="default", columns=None):
+    """Check a table and join it with a law, a noise and a drift.
+
+    Raises:
+        InputError: unusable input; nothing is dropped or repaired.
+    """
+    table = read_runs(runs, columns=columns)
+    law = find_law(law, table)
+    frame = check_runs(table, law.inputs)
+    for name in ("tokens", "step"):  # the clock of a curve, if the law itself does not read it
+        if name in table and name not in frame and np.issubdtype(table[name].dtype, np.number):
+            frame[name] = table[name].astype(float)
+    unit = unit_of(frame, law.inputs)
+    order = order_of(frame)
+    paths = Paths.of(frame, unit, compute_of(law, frame, unit))
+    model = LossModel(law, find_noise(noise), find_drift(drift), "loss_se" in frame)
+    ordered = frame.iloc[order]
+    measured = measured_of(ordered, paths.inside(ordered), slots=model.noise.run)
+    problem = Problem(model, frame, unit, paths, order, runs_of(ordered, unit, pad_to=len(measured.mask)), measured)
+    needed = len(coefficients(problem)) + 1
+    if len(frame) < needed:
+        raise InputError(
+            f"the table has {len(frame)} rows, and the law {law.name!r} has {needed - 1} coefficients; "
+            f"expected at least {needed}.",
+            "Add measurements, or use a law with fewer coefficients.",
+        )
+    return problem
+
+
+def coefficients(problem):
+    """Names of the law's own coefficients."""
+    with numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
+        problem.model.law(problem.runs)
+    return [name for name, site in trace.items() if site["type"] == "sample"]
+
+
+def compute_of(law, frame, unit):
+    """Training compute of each row, `(row,)`, up to a constant: the law's own, or the product of its inputs."""
+    if law.compute is not None:
+        return np.asarray(law.compute(runs_of(frame, unit)))
+    return np.prod([frame[name].to_numpy() / unit.centre[name] for name in law.inputs], axis=0)
