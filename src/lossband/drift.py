@@ -78,14 +78,10 @@ class Paths:
         return cls(dict(unit.centre), knots, float(unit.spread), log_compute.max(), np.ptp(log_compute))
 
     def inside(self, frame):
-        """Basis of the paths on the training knots, `(row, CELLS * inputs)`: the pieces between 0 and x.
-
-        A path with fewer knots leaves columns empty, so that tables of other levels share a program.
-        """
-        basis = np.zeros((len(frame), len(self.knots), CELLS))
-        for column, (name, edges) in enumerate(self.knots.items()):
-            basis[:, column, : len(edges) - 1] = self._unit(name) * _pieces(self._log(frame, name), edges)
-        return basis.reshape(len(frame), -1)
+        """Basis of the paths on the training knots, `(row, k)`: the pieces between 0 and x, padded to a multiple of 8."""
+        pieces = [self._unit(name) * _pieces(self._log(frame, name), edges) for name, edges in self.knots.items()]
+        basis = np.hstack(pieces)
+        return np.hstack([basis, np.zeros((len(frame), -basis.shape[1] % 8))])
 
     def beyond(self, frame):
         """Basis of the paths' continuations beyond the training rows, on both sides of every input, `(row, k)`."""

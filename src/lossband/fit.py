@@ -19,7 +19,7 @@ from .problem import coefficients, pose
 
 STRETCH = 100  # draws a call of the compiled program: the unit of the progress bar
 NUM_STARTS = 8
-NUM_PRIOR = 1000
+NUM_PRIOR = 500
 TRACES = {"begin": 0, "draw": 0, "finish": 0}  # how often each program was traced in this process
 
 
@@ -93,6 +93,12 @@ def fit_many(
     if method != "nuts":
         raise InputError(f"method= got {method!r}; expected 'nuts'.", "Leave it out for NUTS.")
     problems = [pose(table, law, noise=noise, drift=drift, columns=columns) for table in tables]
+    counts = num_warmup, num_samples, num_chains
+    return sample(problems, *counts, seed=seed, progress=progress, batch=batch)
+
+
+def sample(problems, num_warmup=400, num_samples=1000, num_chains=4, *, seed=0, progress=None, batch=16):
+    """Posteriors of problems, in their order: those of one model and one size run together, `batch` at a time."""
     groups = {}
     for position, problem in enumerate(problems):
         groups.setdefault((problem.model, problem.size), []).append(position)
@@ -100,7 +106,7 @@ def fit_many(
     chunks = [positions[i : i + size] for positions in groups.values() for i in range(0, len(positions), size)]
     posteriors = [None] * len(problems)
     counts = num_warmup, num_samples, num_chains
-    with _bar(progress, sum(_num_steps(*counts) for _ in chunks)) as bar, jax.enable_x64(True):
+    with _bar(progress, len(chunks) * _num_steps(num_warmup, num_samples)) as bar, jax.enable_x64(True):
         _keep_programs()
         for chunk in chunks:
             padded = [problems[i] for i in chunk + chunk[-1:] * (size - len(chunk))]  # one batch size, one program
@@ -109,7 +115,7 @@ def fit_many(
     return posteriors
 
 
-def _num_steps(num_warmup, num_samples, num_chains):
+def _num_steps(num_warmup, num_samples):
     """Ticks of the progress bar: the mode, every stretch of draws, and the finish."""
     length = min(STRETCH, num_samples)
     return 2 + -(-num_warmup // length) - (-num_samples // length)

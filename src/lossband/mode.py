@@ -1,5 +1,6 @@
 """The mode of the posterior and the Gaussian there: where NUTS starts and what it is whitened by."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -10,11 +11,11 @@ from .coordinates import Space
 from .runs import weigh
 
 ROUND = 8  # damped Newton steps in a round
-PLAIN, ROBUST = 5, 7  # rounds with equal weights (a well-posed law needs 8 to 15 steps), and with Student-t weights
+PLAIN, ROBUST, EXACT = 4, 7, 1  # rounds with equal weights, with Student-t weights, and with the tails in closed form
 
 
 def find_mode(model, runs, measured, key, num_starts, num_prior):
-    """Climb from several prior draws, keep the best mode, and describe the posterior there.
+    """Climb from the most probable of many prior draws, keep the best mode, and describe the posterior there.
 
     Returns:
         coordinates `(d,)`, a factor `(d, d)` with factor @ factor.T the Gaussian's covariance, the rows with
@@ -26,9 +27,10 @@ def find_mode(model, runs, measured, key, num_starts, num_prior):
     measured = weigh(measured, measured.mixture)
     space = Space.of(model, runs, measured)
     prior = jax.vmap(lambda k: prior_draw(space, k))(jax.random.split(key, num_prior))
-    starts = jax.vmap(space.coordinates)(jax.tree.map(lambda leaf: leaf[:num_starts], prior))
+    points = jax.vmap(space.coordinates)(prior)
+    heights = jax.lax.map(space.potential, points)
+    starts = points[jnp.argsort(heights)[:num_starts]]  # NaN sorts last
     (places, weighed), heights = jax.vmap(lambda start: _climb(space, start))(starts)
-    heights = heights[:, PLAIN - 1]
     best, measured = jax.tree.map(lambda leaf: leaf[jnp.argmin(heights)], (places, weighed))
     curvature, axes = jnp.linalg.eigh(best.hessian)
     floor = 1e-8 * jnp.max(jnp.abs(curvature))
@@ -42,25 +44,29 @@ def find_mode(model, runs, measured, key, num_starts, num_prior):
 
 
 def _climb(space, start):
-    """Newton's method in rounds; for a robust model the later rounds alternate with the Student-t's mixture.
+    """Newton's method in rounds; heavy tails enter after the first ones, by expectation-maximisation.
 
-    That is expectation-maximisation (ECM: each round raises the density). Returns (the last place, the rows with
-    their mixture) and the height after every round, `(round,)`: heights are comparable while the mixture is 1.
+    ECM raises the density in each round. Where nothing is integrated out, the last round has the Student-t in
+    closed form, whose mode is ECM's fixed point. Returns (the last place, the rows with their mixture) and a height
+    by which starts can be compared: the last one whose mixture is the same for all.
     """
-    shape = shape_of(space)
+    shape, model = shape_of(space), space.model
 
-    def round_(carry, reweigh):
+    def round_(carry, stage):
         place, measured = carry
-        if space.model.robust:
+        if model.heavy_tailed:
             values, _ = space.constrained(place.point)
-            expected = at(space.model, values)(space.runs, measured).expected_mixture(measured.log_loss)
-            measured = weigh(measured, jnp.where(reweigh, expected, measured.mixture))
+            expected = at(model, values)(space.runs, measured).expected_mixture(measured.log_loss)
+            measured = weigh(measured, jnp.where(stage == 1, expected, measured.mixture))
+        measured = replace(measured, exact=jnp.where(stage == 2, 1.0, 0.0))
         place = newton(shape, place.point, measured, ROUND)
         return (place, measured), place.height
 
-    rounds = PLAIN + (ROBUST if space.model.robust else 0)
+    exact = EXACT if model.heavy_tailed and not model.integrates else 0
+    stages = [0] * PLAIN + [1] * (ROBUST if model.heavy_tailed else 0) + [2] * exact
     nowhere = Place(start, jnp.inf, jnp.zeros(len(start)), jnp.eye(len(start)))
-    return jax.lax.scan(round_, (nowhere, space.measured), jnp.arange(rounds) >= PLAIN)
+    end, heights = jax.lax.scan(round_, (nowhere, space.measured), jnp.array(stages))
+    return end, heights[-1] if exact else heights[PLAIN - 1]
 
 
 class Place(NamedTuple):

@@ -47,6 +47,11 @@ class LossModel:
         )
 
     @property
-    def robust(self):
-        """Whether the Student-t enters as a scale mixture: heavy tails together with parts that are integrated out."""
-        return self.noise.tails == "student-t" and (self.drift is not None or self.noise.run or self.noise.ou)
+    def heavy_tailed(self):
+        """Whether the noise is a scale mixture of normals."""
+        return self.noise.tails == "student-t"
+
+    @property
+    def integrates(self):
+        """Whether parts of the model are integrated out, so that heavy tails stay a mixture with fitted weights."""
+        return self.drift is not None or self.noise.run or self.noise.ou

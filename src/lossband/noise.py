@@ -99,15 +99,24 @@ class LogLoss(dist.Distribution):
         super().__init__(event_shape=location.shape)
 
     def log_prob(self, value):
-        if not len(self.reach) and not self.noise.ou:  # nothing to integrate out: the tails are exact
+        mask = self.measured.mask
+        if not self.integrated:
             scale = jnp.sqrt(self.scales["sigma"] ** 2 + self.measured.log_loss_se**2)
-            return jnp.sum(self.measured.mask * self.noise.log_density(value - self.location, scale))
+            tails = jnp.sum(mask * self.noise.log_density(value - self.location, scale))
         z, _, log_units = self._whitened(value)
-        chol, b = self._weights_given(value)
-        half = _half_solve(chol, b)
-        log_det = jnp.sum(jnp.log(chol if chol.ndim == 1 else jnp.diagonal(chol))) + log_units
-        rows = jnp.sum(self.measured.mask)
-        return -0.5 * (z @ z - half @ half + rows * jnp.log(2 * jnp.pi)) - log_det
+        squares, log_det = z @ z, log_units
+        if self.integrated:
+            chol, b = self._weights_given(value)
+            half = _half_solve(chol, b)
+            squares = squares - half @ half
+            log_det = log_units + jnp.sum(jnp.log(chol if chol.ndim == 1 else jnp.diagonal(chol)))
+        mixed = -0.5 * (squares + jnp.sum(mask) * jnp.log(2 * jnp.pi)) - log_det
+        return mixed if self.integrated else jnp.where(self.measured.exact, tails, mixed)
+
+    @property
+    def integrated(self):
+        """Whether there is anything to integrate out: weights or an OU part."""
+        return len(self.reach) > 0 or self.noise.ou
 
     def sample(self, key, sample_shape=()):
         keys = jax.random.split(key, 3)

@@ -90,6 +90,7 @@ class Measured:
     gap: jax.Array  # ln time since the row before it in the run; FAR at the first
     slots: jax.Array  # (run,) zeros: its length is the number of runs, padded
     mixture: jax.Array  # lambda: precision of the row over the typical one, the Student-t's scale mixture
+    exact: jax.Array  # 1: Student-t tails in closed form, where nothing is integrated out; 0: as that mixture
     basis: jax.Array  # (row, k) the drift's basis, see drift.py, turned so that its columns are orthogonal
     turn: jax.Array  # (k, k) rotation: the basis as turned = the basis as it was @ turn
 
@@ -147,6 +148,7 @@ def measured_of(frame, basis, *, slots=True):
         gap=pad(gap, FAR),
         slots=np.zeros(size_class(len(names), 4) if slots else 0),
         mixture=np.ones(size),
+        exact=np.zeros(()),
         basis=np.vstack([basis, np.zeros((size - rows, basis.shape[1]))]),
         turn=np.eye(basis.shape[1]),
     )

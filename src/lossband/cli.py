@@ -1,0 +1,65 @@
+"""The same calls from a shell: data on stdout, the log on stderr, an error ends with a hint."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from .errors import InputError
+
+DEMO_ROWS = 16  # evaluations kept of each curve: neighbours on a curve say nearly the same
+
+
+def main(argv=None):
+    """Run a command; returns the exit status: 0, or 2 for input that cannot be used."""
+    parser = argparse.ArgumentParser(prog="lossband", description="Bayesian loss laws with bands that are true.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    demo = commands.add_parser("demo", help="fit the looped law to measured curves, the largest size held out")
+    demo.add_argument("--out", default="demo", type=Path, metavar="DIR", help="folder for the results (default: demo)")
+    demo.add_argument("--seed", default=0, type=int)
+    demo.set_defaults(run=run_demo)
+    args = parser.parse_args(argv)
+    try:
+        args.run(args)
+    except InputError as error:
+        print(f"error: {error.what}\nhint: {error.hint}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run_demo(args):
+    """Hide the largest measured models, forecast them, and write the table, the figure and the posterior."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from . import plot
+    from .backtest import backtest
+    from .datasets import load_dataset, thin
+
+    runs = load_dataset("looped")
+    curves = thin(runs, keep=DEMO_ROWS)
+    largest = runs["params"].max()
+    say(f"{len(curves)} measured losses of {curves['run'].nunique()} looped models; hiding the largest size, N = {largest:,.0f}")
+    test = backtest(curves, "looped", by="params", hide=1, noise="student-t+run+ou", seed=args.seed)
+    (post,) = test.posteriors
+    print("Coefficients (loss in nats per byte; intervals 90 %)\n")
+    print(post.summary(), "\n")
+    print(f"Calibration by model size, on the hidden size N = {largest:,.0f}\n")
+    print(test.calibration(by=["params", "loops"]).to_string(index=False, float_format="%.3g"), "\n")
+    print("Signed gap per curve, predicted - real (nats per byte)\n")
+    gap = post.gap(curves, by=["params", "loops"], kind="run")
+    print(gap.assign(held_out=gap["params"] == largest).to_string(index=False, float_format="%.3g"))
+    args.out.mkdir(parents=True, exist_ok=True)
+    post.predict(curves).to_csv(args.out / "bands.csv", index=False)
+    post.save(args.out / "posterior.nc")
+    axes = plot.panels(post, runs, hidden=largest)
+    axes[0, 0].figure.savefig(args.out / "panels.png", dpi=160)
+    say(f"wrote panels.png, bands.csv and posterior.nc to {args.out}/")
+
+
+def say(text):
+    """Log a line on stderr."""
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
