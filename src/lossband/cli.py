@@ -6,7 +6,8 @@ from pathlib import Path
 
 from .errors import InputError
 
-DEMO_ROWS = 16  # evaluations kept of each curve: neighbours on a curve say nearly the same
+DEMO_ROWS = 12  # evaluations kept of each curve: neighbours on a curve say nearly the same
+WARM = 1e5  # tokens: twice the learning-rate warm-up, before which no law of training holds
 
 
 def main(argv=None):
@@ -36,24 +37,29 @@ def run_demo(args):
     from .datasets import load_dataset, thin
 
     runs = load_dataset("looped")
-    curves = thin(runs, keep=DEMO_ROWS)
+    curves = thin(runs[runs["tokens"] >= WARM], keep=DEMO_ROWS)
     largest = runs["params"].max()
     say(f"{len(curves)} measured losses of {curves['run'].nunique()} looped models; hiding the largest size, N = {largest:,.0f}")
-    test = backtest(curves, "looped", by="params", hide=1, noise="student-t+run+ou", seed=args.seed)
+    test = backtest(curves, "looped", by="params", hide=1, seed=args.seed)
     (post,) = test.posteriors
     print("Coefficients (loss in nats per byte; intervals 90 %)\n")
     print(post.summary(), "\n")
     print(f"Calibration by model size, on the hidden size N = {largest:,.0f}\n")
-    print(test.calibration(by=["params", "loops"]).to_string(index=False, float_format="%.3g"), "\n")
+    print(test.calibration(by=["params", "loops"]).to_string(index=False, float_format=three), "\n")
     print("Signed gap per curve, predicted - real (nats per byte)\n")
     gap = post.gap(curves, by=["params", "loops"], kind="run")
-    print(gap.assign(held_out=gap["params"] == largest).to_string(index=False, float_format="%.3g"))
+    print(gap.assign(held_out=gap["params"] == largest).to_string(index=False, float_format=three))
     args.out.mkdir(parents=True, exist_ok=True)
     post.predict(curves).to_csv(args.out / "bands.csv", index=False)
     post.save(args.out / "posterior.nc")
-    axes = plot.panels(post, runs, hidden=largest)
+    axes = plot.panels(post, runs[runs["tokens"] >= WARM], hidden=largest)
     axes[0, 0].figure.savefig(args.out / "panels.png", dpi=160)
     say(f"wrote panels.png, bands.csv and posterior.nc to {args.out}/")
+
+
+def three(value):
+    """A number at three significant digits."""
+    return f"{value:.3g}"
 
 
 def say(text):

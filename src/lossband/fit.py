@@ -220,11 +220,10 @@ def complete(model, runs, measured, position, key):
         likelihood = numpyro.handlers.substitute(model.likelihood, values)(runs, measured)
     sites = {name: site["value"] for name, site in trace.items() if site["type"] in ("sample", "deterministic")}
     weights = likelihood.reach * likelihood.weights(measured.log_loss, jax.random.normal(key, likelihood.reach.shape))
-    residual = measured.log_loss - likelihood.location - likelihood.loadings @ weights
+    residual = measured.log_loss - likelihood.location - measured.loadings @ weights
     scale = jnp.sqrt(sites["sigma"] ** 2 + measured.log_loss_se**2)
-    pieces = measured.basis.shape[1] if model.drift is not None else 0
-    drift = measured.turn @ weights[:pieces] if pieces else weights[:0]
-    return sites, drift, weights[pieces:], model.noise.log_density(residual, scale) - measured.log_loss
+    pieces = measured.drift.shape[1]
+    return sites, measured.turn @ weights[:pieces], weights[pieces:], model.noise.log_density(residual, scale) - measured.log_loss
 
 
 def _bar(progress, total):

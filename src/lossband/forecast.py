@@ -10,7 +10,7 @@ import numpyro
 import pandas as pd
 
 from .errors import InputError
-from .noise import ou_path
+from .noise import NU, ou_path
 from .problem import Problem
 from .runs import Runs, measured_of, order_of, runs_of, size_class
 from .table import check_runs, read_runs
@@ -104,17 +104,16 @@ def _run_effects(problem, draws, new):
 
 def _noise(problem, draws, new):
     """Measurement noise on ln loss at new rows, `(sample, row)`."""
-    noise, count = problem.model.noise, len(draws.weights)
-    key = jax.random.key(draws.seed)
-    with jax.enable_x64(True):
-        scatter = np.array(noise.draw(jax.random.fold_in(key, 1), 1.0, (count, len(new))))
-    scatter *= draws.sites["sigma"][:, None]
+    noise, shape = problem.model.noise, (len(draws.weights), len(new))
+    generator = _generator(draws, "noise")
+    unit = generator.standard_t(NU, shape) if noise.tails == "student-t" else generator.standard_normal(shape)
+    scatter = draws.sites["sigma"][:, None] * unit
     if noise.ou:
         order = order_of(new)
         gap = measured_of(new.iloc[order].assign(loss=1.0), np.zeros((len(new), 0))).gap[: len(new)]
         scales = {name: draws.sites[name] for name in ("sigma_ou", "length_ou")}
         with jax.enable_x64(True):
-            keys = jax.random.split(jax.random.fold_in(key, 2), count)
+            keys = jax.random.split(jax.random.key(draws.seed), len(scatter))
             scatter[:, order] += np.asarray(jax.vmap(lambda k, s: ou_path(k, s, jnp.asarray(gap)))(keys, scales))
     return scatter
 

@@ -114,5 +114,10 @@ def _design_notes(problem):
 
 def _prior_notes(sites, prior, names):
     for name in names:
-        if np.ndim(sites[name]) == 2 and np.std(sites[name]) > 0.9 * np.std(prior[name]):
+        if np.ndim(sites[name]) == 2 and _width(sites[name]) > 0.9 * _width(prior[name]):
             yield Note("prior", f"the data hardly inform {name}: its posterior is as wide as its prior. Add runs that vary it, or state a prior.")
+
+
+def _width(draws):
+    """Spread of a coefficient: of its logarithm where it is positive, so that a shift of scale does not count."""
+    return np.std(np.log(draws)) if np.all(draws > 0) else np.std(draws)

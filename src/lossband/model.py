@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpyro
 
@@ -34,17 +33,11 @@ class LossModel:
         """Sample coefficients and scales; return the distribution of the rows' ln losses given them."""
         curve = self.law(runs)
         scales = self.noise.scales(runs.unit.spread)
-        loadings, reach = [jnp.zeros((len(measured.mask), 0))], [jnp.zeros(0)]
-        if self.drift is not None:
-            loadings.append(measured.basis)
-            reach.append(self.drift.scale() * jnp.ones(measured.basis.shape[1]))
-        if self.noise.run:
-            loadings.append(jax.nn.one_hot(measured.run, len(measured.slots)))
-            reach.append(scales["sigma_run"] * jnp.ones(len(measured.slots)))
-        orthogonal = not (self.noise.run or self.noise.ou or self.known_errors)
-        return LogLoss(
-            jnp.log(curve), jnp.hstack(loadings), jnp.hstack(reach), self.noise, scales, measured, orthogonal
-        )
+        drift = self.drift.scale() if self.drift is not None else 0.0
+        reach = jnp.concatenate([
+            jnp.full(measured.drift.shape[1], drift), jnp.full(measured.effect.shape[1], scales.get("sigma_run", 0.0))
+        ])  # fmt: skip
+        return LogLoss(jnp.log(curve), reach, self.noise, scales, measured, self.known_errors)
 
     @property
     def heavy_tailed(self):

@@ -81,21 +81,20 @@ class LogLoss(dist.Distribution):
 
     Args:
         location: ln of the law, `(row,)`.
-        loadings, reach: `(row, k)` and `(k,)`: a weight w_j ~ Normal(0, 1) adds reach_j w_j loadings_j.
+        reach: `(k,)`: a weight w_j ~ Normal(0, 1) adds reach_j w_j loadings_j, loadings as in `measured`.
         noise: a `Noise`.
         scales: its sampled scales.
-        measured: the `Measured` rows: known errors, mask, mixture, runs and their gaps.
-        orthogonal: the loadings are orthogonal under the mixture, and the rest of the noise is sigma's alone; the
-            weights are then independent given the data, and nothing needs a matrix factorised.
+        measured: the `Measured` rows: loadings, known errors, mask, mixture, and gaps along runs.
+        known_errors: whether rows have known errors of their own.
     """
 
     support = dist.constraints.real_vector
-    pytree_data_fields = ("location", "loadings", "reach", "scales", "measured")
-    pytree_aux_fields = ("noise", "orthogonal")
+    pytree_data_fields = ("location", "reach", "scales", "measured")
+    pytree_aux_fields = ("noise", "known_errors")
 
-    def __init__(self, location, loadings, reach, noise, scales, measured, orthogonal):
-        self.location, self.loadings, self.reach, self.noise = location, loadings, reach, noise
-        self.scales, self.measured, self.orthogonal = scales, measured, orthogonal
+    def __init__(self, location, reach, noise, scales, measured, known_errors):
+        self.location, self.reach, self.noise = location, reach, noise
+        self.scales, self.measured, self.known_errors = scales, measured, known_errors
         super().__init__(event_shape=location.shape)
 
     def log_prob(self, value):
@@ -124,7 +123,7 @@ class LogLoss(dist.Distribution):
         noise = self.noise.draw(keys[1], self.scales["sigma"], (*sample_shape, *self.event_shape))
         if self.noise.ou:
             noise = noise + ou_path(keys[2], self.scales, self.measured.gap, sample_shape)
-        return self.location + (self.reach * weights) @ self.loadings.T + noise
+        return self.location + (self.reach * weights) @ self.measured.loadings.T + noise
 
     def weights(self, value, standard_normal):
         """A draw of the weights `(k,)` given ln losses, from `(k,)` standard normals; zeros give their mean."""
@@ -141,7 +140,8 @@ class LogLoss(dist.Distribution):
 
     def _whitened(self, value):
         """Residual `(row,)` and W `(row, k)` in units in which the rest of the noise is white, and ln of the units' product."""
-        residual, loadings, measured = value - self.location, self.loadings * self.reach, self.measured
+        measured = self.measured
+        residual, loadings = value - self.location, measured.loadings * self.reach
         variance = self.scales["sigma"] ** 2 / measured.mixture + measured.log_loss_se**2
         if self.noise.ou:
             columns = jnp.column_stack([residual, loadings])
@@ -151,14 +151,19 @@ class LogLoss(dist.Distribution):
         return residual * root, loadings * root[:, None], 0.5 * jnp.sum(measured.mask * jnp.log(variance))
 
     def _weights_given(self, value):
-        """Cholesky factor of the weights' posterior precision I + W'W, and W'z; `(k,)`, its diagonal, if orthogonal."""
-        if self.orthogonal:
-            weight = self.measured.mask * self.measured.mixture
-            share = self.reach / self.scales["sigma"] ** 2
-            length = jnp.sum(weight[:, None] * self.loadings**2, axis=0)  # free of what is sampled
-            return jnp.sqrt(1 + self.reach * share * length), share * (self.loadings.T @ (weight * (value - self.location)))
-        z, W, _ = self._whitened(value)
-        return jnp.linalg.cholesky(jnp.eye(W.shape[1]) + W.T @ W), W.T @ z
+        """Cholesky factor of the weights' posterior precision I + W'W, and W'z; `(k,)`, its diagonal, if that is all.
+
+        Where sigma is all the noise there is, W'W is the rows' Gram matrix rescaled: no product over rows is left. Without run effects
+        that matrix is diagonal, and nothing is factorised.
+        """
+        if self.noise.ou or self.known_errors:
+            z, W, _ = self._whitened(value)
+            return jnp.linalg.cholesky(jnp.eye(W.shape[1]) + W.T @ W), W.T @ z
+        measured, share = self.measured, self.reach / self.scales["sigma"] ** 2
+        b = share * (measured.loadings.T @ (measured.mask * measured.mixture * (value - self.location)))
+        if not self.noise.run:
+            return jnp.sqrt(1 + self.reach * share * jnp.diagonal(measured.gram)), b
+        return jnp.linalg.cholesky(jnp.eye(len(b)) + share[:, None] * measured.gram * self.reach), b
 
 
 def _half_solve(chol, b, *, transposed=False):

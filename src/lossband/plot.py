@@ -8,7 +8,7 @@ from .forecast import named
 REAL, PRED = "#0b5394", "#d95f02"  # told apart with any colour vision, and by line style in grey
 
 
-def panels(post, runs, *, rows="loops", columns="params", x="tokens", hidden=None, kind="run", levels=(0.5, 0.9), points=60):
+def panels(post, runs, *, rows="loops", columns="params", x="tokens", hidden=None, kind="observation", levels=(0.5, 0.9), points=60):
     """Real against Pred, one panel per (rows, columns) value, with bands.
 
     Args:

@@ -119,7 +119,7 @@ class Posterior:
         tree = arviz_base.from_dict(
             {
                 "posterior": {**self.sites, "drift_weights": self.weights, "run_effects": self.effects},
-                "sample_stats": {**self.stats, "lp": -self.stats["energy"]},
+                "sample_stats": self.stats,
                 "log_likelihood": {"loss": self.log_density},
                 "posterior_predictive": {"loss": predicted},
                 "prior": {name: np.asarray(value)[None] for name, value in self.prior.items()},
@@ -218,7 +218,7 @@ def load(path, law=None):
         weights=posterior.pop("drift_weights"),
         effects=posterior.pop("run_effects"),
         sites=posterior,
-        stats={n: v.to_numpy() for n, v in tree["sample_stats"].data_vars.items() if n != "lp"},
+        stats={n: v.to_numpy() for n, v in tree["sample_stats"].data_vars.items()},
         log_density=tree["log_likelihood"]["loss"].to_numpy(),
         prior={n: v.to_numpy()[0] for n, v in tree["prior"].data_vars.items()},
         health=Health(**health),

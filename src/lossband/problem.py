@@ -74,7 +74,8 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None):
     paths = Paths.of(frame, unit, compute_of(law, frame, unit))
     model = LossModel(law, find_noise(noise), find_drift(drift), "loss_se" in frame)
     ordered = frame.iloc[order]
-    measured = measured_of(ordered, paths.inside(ordered), slots=model.noise.run)
+    basis = paths.inside(ordered) if model.drift is not None else np.zeros((len(frame), 0))
+    measured = measured_of(ordered, basis, run_effects=model.noise.run)
     problem = Problem(model, frame, unit, paths, order, runs_of(ordered, unit, pad_to=len(measured.mask)), measured)
     needed = len(coefficients(problem)) + 1
     if len(frame) < needed:

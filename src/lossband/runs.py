@@ -86,13 +86,18 @@ class Measured:
     log_loss: jax.Array
     log_loss_se: jax.Array  # known standard error of ln loss, 0 where none is given
     mask: jax.Array  # 1 for a measurement, 0 for padding
-    run: jax.Array  # index of the row's run
     gap: jax.Array  # ln time since the row before it in the run; FAR at the first
-    slots: jax.Array  # (run,) zeros: its length is the number of runs, padded
     mixture: jax.Array  # lambda: precision of the row over the typical one, the Student-t's scale mixture
     exact: jax.Array  # 1: Student-t tails in closed form, where nothing is integrated out; 0: as that mixture
-    basis: jax.Array  # (row, k) the drift's basis, see drift.py, turned so that its columns are orthogonal
+    drift: jax.Array  # (row, k) the drift's basis, see drift.py, turned so that its columns are orthogonal
     turn: jax.Array  # (k, k) rotation: the basis as turned = the basis as it was @ turn
+    effect: jax.Array  # (row, run) 1 for the row's run; no columns for a model without run effects
+    gram: jax.Array  # (k + run, k + run) loadings' mixture-weighted inner products
+
+    @property
+    def loadings(self):
+        """What one unit of each linear weight adds to ln loss, `(row, k + run)`."""
+        return jnp.hstack([self.drift, self.effect])
 
 
 def size_class(count, least=16):
@@ -124,44 +129,46 @@ def order_of(frame):
     return np.lexsort((frame.index, frame[clock] if clock else frame.index, frame["run"]))
 
 
-def measured_of(frame, basis, *, slots=True):
+def measured_of(frame, drift, *, run_effects=False):
     """`Measured` of a checked frame that is in the order of `order_of`.
 
     Args:
-        basis: `(row, k)` of the drift.
-        slots: whether the model has run effects, and so needs to know how many runs there are.
+        drift: `(row, k)` basis of the drift.
+        run_effects: whether the model has them.
     """
     rows, size = len(frame), size_class(len(frame))
     code, names = frame["run"].factorize()
     clock = _clock(frame)
     time = np.log(frame[clock].to_numpy()) if clock else np.zeros(rows)
     gap = np.where(np.diff(code, prepend=-1) != 0, FAR, np.diff(time, prepend=0.0))
+    runs = size_class(len(names), 4) if run_effects else 0
 
     def pad(values, fill=0.0):
-        return np.append(values, np.full(size - rows, fill))
+        return np.concatenate([values, np.full((size - rows, *np.shape(values)[1:]), fill)])
 
     return Measured(
         log_loss=pad(np.log(frame["loss"])),
         log_loss_se=pad(frame["loss_se"] / frame["loss"] if "loss_se" in frame else np.zeros(rows)),
         mask=pad(np.ones(rows)),
-        run=pad(code, 0).astype(int),
         gap=pad(gap, FAR),
-        slots=np.zeros(size_class(len(names), 4) if slots else 0),
         mixture=np.ones(size),
         exact=np.zeros(()),
-        basis=np.vstack([basis, np.zeros((size - rows, basis.shape[1]))]),
-        turn=np.eye(basis.shape[1]),
+        drift=pad(drift),
+        turn=np.eye(drift.shape[1]),
+        effect=pad(np.eye(runs)[code] if runs else np.zeros((rows, 0))),
+        gram=np.zeros((drift.shape[1] + runs,) * 2),
     )
 
 
 def weigh(measured, mixture):
-    """`Measured` with this mixture, and its basis turned so that its columns are orthogonal under it.
+    """`Measured` with this mixture: the drift's basis turned so that its columns are orthogonal under it.
 
     The weights of the basis are independent standard normals, and so are the turned ones.
     """
-    weighted = measured.basis * (measured.mask * mixture)[:, None]
-    _, turn = jnp.linalg.eigh(measured.basis.T @ weighted)
-    return replace(measured, mixture=mixture, basis=measured.basis @ turn, turn=measured.turn @ turn)
+    weight = (measured.mask * mixture)[:, None]
+    _, turn = jnp.linalg.eigh(measured.drift.T @ (weight * measured.drift))
+    turned = replace(measured, mixture=mixture, drift=measured.drift @ turn, turn=measured.turn @ turn)
+    return replace(turned, gram=turned.loadings.T @ (weight * turned.loadings))
 
 
 def _clock(frame):

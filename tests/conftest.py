@@ -1,0 +1,55 @@
+"""What several tests share: double precision, small simulated tables, the measurements beside the checkout."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def x64():
+    """Double precision while one module's tests run; the library itself turns it on where it needs it."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of public measurements beside the checkout: under CI it must be there."""
+    if not SHARED.is_dir():
+        missing = f"no measurements at {SHARED}"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    return SHARED
+
+
+@pytest.fixture
+def truth():
+    """Coefficients of the simulated sweep, in natural units: Chinchilla's published ones."""
+    return {"E": 1.69, "A_natural": 406.4, "alpha": 0.34, "B_natural": 410.7, "beta": 0.28}
+
+
+@pytest.fixture
+def sweep(truth):
+    """36 rows over 6 sizes x 6 budgets of tokens, Chinchilla's law with 0.5 % normal noise on ln loss."""
+    params, tokens = (m.ravel() for m in np.meshgrid(np.geomspace(1e7, 1e9, 6), np.geomspace(1e9, 5e10, 6)))
+    law = truth["E"] + truth["A_natural"] * params ** -truth["alpha"] + truth["B_natural"] * tokens ** -truth["beta"]
+    noise = np.random.default_rng(3).normal(0, 0.005, len(law))
+    return pd.DataFrame({"params": params, "tokens": tokens, "loss": law * np.exp(noise)})
+
+
+@pytest.fixture
+def curves():
+    """Three training runs of 6, 3 and 4 unevenly spaced points, rows shuffled, with known errors of the losses."""
+    rng = np.random.default_rng(5)
+    parts = []
+    for run, (count, params) in {"b": (6, 1e7), "a": (3, 3e7), "c": (4, 2e8)}.items():
+        tokens = 1e8 * np.exp(np.cumsum(rng.uniform(0.1, 1.0, count)))
+        loss = 1.7 + (params / 1e7) ** -0.3 + 0.8 * (tokens / 1e9) ** -0.3 + rng.normal(0, 0.01, count)
+        parts.append(pd.DataFrame({"run": run, "params": params, "tokens": tokens, "loss": loss}))
+    table = pd.concat(parts).assign(loss_se=lambda t: rng.uniform(0.002, 0.02, len(t)))
+    return table.sample(frac=1, random_state=0, ignore_index=True)

@@ -1,0 +1,338 @@
+"""The likelihood against dense Gaussian algebra and exact Student-t densities; draws against their covariance."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import pytest
+import scipy.stats
+from numpyro.infer.util import log_density
+from scipy.stats import multivariate_normal
+
+from lossband.drift import Drift
+from lossband.laws import chinchilla
+from lossband.model import LossModel
+from lossband.noise import NU, LogLoss, Noise, find_noise, ou_innovations, ou_path
+from lossband.problem import model, pose
+from lossband.runs import FAR, measured_of, order_of, weigh
+from lossband.table import check_runs
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+ROWS, PADDED, WEIGHTS = 13, 16, 3
+TAU = 0.05
+SCALES = {"sigma": 0.02, "sigma_run": 0.03, "sigma_ou": 0.025, "length_ou": 0.7}
+CASES = {
+    "drift alone": {},
+    "run effects": {"run": True},
+    "run effects alone": {"run": True, "weights": 0},
+    "OU": {"ou": True},
+    "OU alone": {"ou": True, "weights": 0},
+    "known errors": {"known": True},
+    "all": {"run": True, "ou": True, "known": True},
+    "run effects and known errors": {"run": True, "known": True},
+}
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+
+@jax.jit
+def answers(law, value, standard_normal):
+    """All that a `LogLoss` says, compiled once for data of one shape."""
+    return law.log_prob(value), law.weights(value, standard_normal), law.expected_mixture(value)
+
+
+def log_prob(law, value):
+    return float(answers(law, value, np.zeros(len(law.reach)))[0])
+
+
+def weights(law, value, standard_normal):
+    return answers(law, value, standard_normal)[1]
+
+
+def expected_mixture(law, value):
+    return answers(law, value, np.zeros(len(law.reach)))[2]
+
+
+class Dense:
+    """One small data set of three runs, its `LogLoss`, and the covariance that it stands for, written out."""
+
+    def __init__(self, curves, *, tails="normal", run=False, ou=False, known=False, weights=WEIGHTS, equal=False):
+        rng = np.random.default_rng(2)
+        frame = check_runs(curves if known else curves.drop(columns="loss_se"), ("params", "tokens"))
+        frame = frame.iloc[order_of(frame)]
+        basis, mixture = rng.normal(size=(ROWS, weights)), rng.uniform(0.3, 1.3, PADDED)
+        measured = measured_of(frame, basis, run_effects=run)
+        # rows of padding have loadings too: the mask alone must keep them out
+        measured = replace(measured, drift=np.where(measured.mask[:, None] == 1, measured.drift, 1.0))
+        measured = weigh(measured, np.ones(PADDED) if equal else mixture)
+        self.value = np.log(np.append(frame["loss"], rng.uniform(1, 9, PADDED - ROWS)))  # padding holds anything
+        self.location = np.append(self.value[:ROWS] + rng.normal(0, 0.05, ROWS), rng.normal(size=PADDED - ROWS))
+        reach = np.repeat([TAU, SCALES["sigma_run"]], [weights, measured.loadings.shape[1] - weights])
+        self.law = LogLoss(self.location, reach, Noise(tails, run, ou), SCALES, measured, known)
+        self.residual = self.value[:ROWS] - self.location[:ROWS]
+        self.se = (frame["loss_se"] / frame["loss"]).to_numpy() if known else np.zeros(ROWS)
+        self.rest = np.diag(SCALES["sigma"] ** 2 / np.asarray(measured.mixture)[:ROWS] + self.se**2)
+        self.rest += ou_covariance(frame) if ou else 0.0
+        self.covariance = self.rest + TAU**2 * basis @ basis.T + (run_covariance(frame) if run else 0.0)
+        self.loadings = np.asarray(measured.loadings)[:ROWS] * reach  # of the turned weights
+        self.frame = frame
+
+    @property
+    def posterior(self):
+        """Mean and covariance of the weights given the losses, by the formula for jointly Gaussian vectors."""
+        gain = np.linalg.solve(self.rest + self.loadings @ self.loadings.T, self.loadings).T
+        return gain @ self.residual, np.eye(self.loadings.shape[1]) - gain @ self.loadings
+
+
+def replace_measured(law, **changes):
+    """A `LogLoss` with other fields of its measured rows."""
+    measured = replace(law.measured, **changes)
+    return LogLoss(law.location, law.reach, law.noise, law.scales, measured, law.known_errors)
+
+
+def run_covariance(frame):
+    """sigma_run^2 between the rows of one run."""
+    run = frame["run"].to_numpy()
+    return SCALES["sigma_run"] ** 2 * (run[:, None] == run)
+
+
+def ou_covariance(frame):
+    """sigma_ou^2 exp(-|ln t - ln s| / length) between the rows of one run, nothing between runs."""
+    time, run = np.log(frame["tokens"].to_numpy()), frame["run"].to_numpy()
+    kernel = SCALES["sigma_ou"] ** 2 * np.exp(-np.abs(time[:, None] - time) / SCALES["length_ou"])
+    return kernel * (run[:, None] == run)
+
+
+@every_case
+def test_the_density_is_the_dense_gaussians(case, curves):
+    dense = Dense(curves, **CASES[case])
+    exact = multivariate_normal(cov=dense.covariance).logpdf(dense.residual)
+    assert log_prob(dense.law, dense.value) == pytest.approx(exact, rel=1e-10)
+
+
+def test_a_student_t_with_weights_is_the_gaussian_given_its_mixture(curves):
+    normal, robust = (Dense(curves, tails=tails) for tails in ("normal", "student-t"))
+    assert log_prob(robust.law, robust.value) == log_prob(normal.law, normal.value)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("tails", ["student-t", "normal"])
+def test_with_nothing_to_integrate_out_the_tails_are_exact(tails, known, curves):
+    dense = Dense(curves, tails=tails, known=known, weights=0)
+    law = replace_measured(dense.law, exact=np.ones(()))
+    scale = np.sqrt(SCALES["sigma"] ** 2 + dense.se**2)  # the mixture is of no account here
+    unit = scipy.stats.t(df=4) if tails == "student-t" else scipy.stats.norm()
+    exact = np.sum(unit.logpdf(dense.residual / scale) - np.log(scale))
+    assert log_prob(law, dense.value) == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_with_nothing_to_integrate_out_the_mixture_is_the_dense_gaussian(known, curves):
+    dense = Dense(curves, tails="student-t", known=known, weights=0)
+    exact = multivariate_normal(cov=dense.rest).logpdf(dense.residual)
+    assert log_prob(dense.law, dense.value) == pytest.approx(exact, rel=1e-12)
+
+
+def test_exact_tails_are_for_models_that_integrate_nothing_out(curves):
+    """With weights the flag must change nothing: there is no closed form."""
+    dense = Dense(curves, tails="student-t")
+    flagged = replace_measured(dense.law, exact=np.ones(()))
+    assert log_prob(flagged, dense.value) == log_prob(dense.law, dense.value)
+
+
+@every_case
+def test_what_stands_in_the_padding_changes_nothing(case, curves):
+    dense = Dense(curves, **CASES[case])
+    other = np.append(dense.value[:ROWS], np.linspace(-5, 5, PADDED - ROWS))
+    assert log_prob(dense.law, other) == log_prob(dense.law, dense.value)
+
+
+@every_case
+def test_posterior_weights_have_the_mean_and_covariance_of_the_dense_conditional(case, curves):
+    dense = Dense(curves, **CASES[case])
+    exact_mean, exact_covariance = dense.posterior
+    count = len(exact_mean)
+    mean = weights(dense.law, dense.value, np.zeros(count))
+    np.testing.assert_allclose(mean, exact_mean, rtol=1e-8, atol=1e-12)
+    # a draw is linear in its standard normals, so its covariance follows from the unit vectors
+    spread = np.array([weights(dense.law, dense.value, unit) - mean for unit in np.eye(count)]).reshape(count, count)
+    np.testing.assert_allclose(spread.T @ spread, exact_covariance, rtol=1e-8, atol=1e-12)
+
+
+def test_expected_mixture_without_weights_is_langes(curves):
+    dense = Dense(curves, tails="student-t", weights=0)
+    exact = (4 + 1) / (4 + (dense.residual / SCALES["sigma"]) ** 2)
+    np.testing.assert_allclose(expected_mixture(dense.law, dense.value)[:ROWS], exact, rtol=1e-12)
+    assert exact.min() < 0.5 < 1 < exact.max()  # rows on both sides
+
+
+@pytest.mark.parametrize("run", [False, True])
+def test_expected_mixture_averages_the_squared_residual_over_the_weights(run, curves):
+    dense = Dense(curves, tails="student-t", run=run)
+    mean, covariance = dense.posterior
+    squared = (dense.residual - dense.loadings @ mean) ** 2 + np.diag(dense.loadings @ covariance @ dense.loadings.T)
+    exact = 5 / (4 + squared / SCALES["sigma"] ** 2)
+    np.testing.assert_allclose(expected_mixture(dense.law, dense.value)[:ROWS], exact, rtol=1e-9)
+
+
+def joined(problem, scales):
+    """The model's `LogLoss` of a problem with scales and coefficients fixed."""
+    values = {"E": 1.6, "A": 0.7, "alpha": 0.3, "B": 0.6, "beta": 0.25, **scales}
+    with numpyro.handlers.block(), numpyro.handlers.substitute(data=values):
+        return problem.model.likelihood(problem.runs, problem.measured), values
+
+
+@pytest.mark.parametrize(
+    ("parts", "known"), [("normal", False), ("normal", True), ("normal+run", False), ("normal+run+ou", True)]
+)
+def test_the_model_joins_law_drift_runs_and_noise(parts, known, curves):
+    """From the user's shuffled table to the density, against the covariance written out in the table's own order."""
+    table = curves if known else curves.drop(columns="loss_se")
+    problem = pose(table, chinchilla, noise=parts)
+    measured = weigh(problem.measured, problem.measured.mixture)  # as the sampler does before it starts
+    likelihood, v = joined(replace(problem, measured=measured), SCALES | {"tau": 0.3})
+    centre = {name: np.exp(np.log(table[name]).mean()) for name in ("params", "tokens")}
+    law = v["E"] + v["A"] * (table.params / centre["params"]) ** -0.3 + v["B"] * (table.tokens / centre["tokens"]) ** -0.25
+    basis = problem.paths.inside(table)
+    covariance = SCALES["sigma"] ** 2 * np.eye(ROWS) + 0.3**2 * basis @ basis.T
+    covariance += (run_covariance(table) if "run" in parts else 0.0) + (ou_covariance(table) if "ou" in parts else 0.0)
+    covariance += np.diag((table.loss_se / table.loss) ** 2) if known else 0.0
+    exact = multivariate_normal(mean=np.log(law), cov=covariance).logpdf(np.log(table.loss))
+    assert log_prob(likelihood, measured.log_loss) == pytest.approx(exact, rel=1e-9)
+
+
+def test_without_drift_the_model_has_no_weights(curves):
+    likelihood, _ = joined(pose(curves, chinchilla, drift=None), SCALES)
+    assert likelihood.reach.shape == (0,) and not likelihood.integrated
+
+
+def gap_of(frame):
+    return measured_of(frame, np.zeros((len(frame), 0))).gap
+
+
+def within_monte_carlo(draws, covariance, k=5):
+    """The draws' second moments lie within k standard errors of a Gaussian's with this covariance."""
+    error = np.sqrt((np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2) / len(draws))
+    centred = draws - draws.mean(0)
+    assert (np.abs(draws.mean(0)) < k * np.sqrt(np.diag(covariance) / len(draws))).all()
+    assert (np.abs(centred.T @ centred / len(draws) - covariance) < k * error).all()
+
+
+def test_an_ou_path_has_the_exponential_covariance_run_by_run(curves):
+    frame = Dense(curves).frame
+    paths = np.asarray(ou_path(jax.random.key(0), SCALES, gap_of(frame), (10_000,)))
+    assert paths.shape == (10_000, PADDED)
+    within_monte_carlo(paths[:, :ROWS], ou_covariance(frame))
+
+
+def test_an_ou_path_of_points_at_one_time_is_constant():
+    path = ou_path(jax.random.key(0), SCALES, np.array([FAR, 0.0, 0.0, FAR, 0.0]))
+    np.testing.assert_array_equal(path, np.asarray(path)[[0, 0, 0, 3, 3]])
+    assert path[0] != path[3]
+
+
+def test_points_at_one_time_leave_finite_gradients():
+    """The filter's recursion for y, with errors e and variances v: its density's slope in every scale."""
+    gap, y = jnp.array([FAR, 0.0, 0.4, FAR]), jnp.array([[0.1], [-0.1], [0.2], [0.3]])
+
+    def height(scales):
+        error, variance = ou_innovations(y, jnp.full(4, 0.01), scales, gap)
+        return jnp.sum(error[:, 0] ** 2 / variance + jnp.log(variance))
+
+    for site, slope in jax.jit(jax.jacfwd(height))({"sigma_ou": 0.03, "length_ou": 0.7}).items():
+        assert np.isfinite(slope) and slope != 0, site
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "drift alone",
+        "run effects",
+        "OU",
+        pytest.param(
+            "known errors", marks=pytest.mark.xfail(strict=True, reason="reported: LogLoss.sample leaves loss_se out")
+        ),
+    ],
+)
+def test_samples_have_the_covariance_of_the_density(case, curves):
+    weightless = {"weights": 0} if case == "known errors" else {}
+    dense = Dense(curves, equal=True, **CASES[case], **weightless)
+    draws = np.asarray(dense.law.sample(jax.random.key(1), (10_000,)))
+    within_monte_carlo(draws[:, :ROWS] - dense.location[:ROWS], dense.covariance)
+
+
+@pytest.mark.parametrize(("tails", "unit"), [("student-t", scipy.stats.t(df=4)), ("normal", scipy.stats.norm())])
+def test_noise_draws_and_density_are_of_one_distribution(tails, unit):
+    noise, x = Noise(tails), np.linspace(-0.1, 0.1, 7)
+    draws = np.asarray(noise.draw(jax.random.key(2), 0.02, (10_000,)))
+    assert scipy.stats.kstest(draws / 0.02, unit.cdf).pvalue > 0.01
+    np.testing.assert_allclose(noise.log_density(x, 0.02), unit.logpdf(x / 0.02) - np.log(0.02), rtol=1e-12)
+    assert NU == 4
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    {
+        "student-t": Noise("student-t", False, False),
+        "normal": Noise("normal", False, False),
+        "normal+run": Noise("normal", True, False),
+        "student-t + ou": Noise("student-t", False, True),
+        "student-t+ou+run": Noise("student-t", True, True),
+    }.items(),
+)
+def test_noise_is_found_by_its_name(wanted, found):
+    assert find_noise(wanted) == found and find_noise(found) is found
+
+
+@pytest.mark.parametrize("noise", [Noise(), Noise(run=True), Noise(ou=True), Noise(run=True, ou=True)])
+def test_scales_are_sampled_as_shares_of_the_spread(noise):
+    with numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
+        scales = noise.scales(0.2)
+    stated = {"sigma": (0.03 * 0.2, 1.2)}
+    stated |= {"sigma_run": (0.03 * 0.2, 1.0)} if noise.run else {}
+    stated |= {"sigma_ou": (0.03 * 0.2, 1.0), "length_ou": (0.5, 1.0)} if noise.ou else {}
+    assert set(scales) == set(trace) == set(stated)
+    for site, (median, width) in stated.items():
+        prior = trace[site]["fn"]
+        assert (float(jnp.exp(prior.loc)), float(prior.scale)) == pytest.approx((median, width), rel=1e-9), site
+
+
+def test_models_of_equal_parts_are_equal():
+    one, two = (LossModel(chinchilla, Noise("normal", run=True), Drift()) for _ in range(2))
+    assert one == two and hash(one) == hash(two)
+    assert one != LossModel(chinchilla, Noise("normal"), Drift()) and one != LossModel(chinchilla, one.noise, None)
+
+
+@pytest.mark.parametrize(
+    ("noise", "drift", "heavy", "integrates"),
+    [
+        ("student-t", Drift(), True, True),
+        ("student-t", None, True, False),
+        ("normal", None, False, False),
+        ("normal+run", None, False, True),
+        ("student-t+ou", None, True, True),
+    ],
+)
+def test_a_model_knows_its_tails_and_whether_it_integrates_parts_out(noise, drift, heavy, integrates):
+    model = LossModel(chinchilla, find_noise(noise), drift)
+    assert (model.heavy_tailed, model.integrates) == (heavy, integrates)
+
+
+@pytest.mark.xfail(strict=True, reason="reported: lossband.model's basis is not turned, so LogLoss takes a wrong shortcut")
+def test_the_public_numpyro_model_has_the_density_that_is_sampled(curves):
+    numpyro_model = model(curves.drop(columns="loss_se"), chinchilla, noise="normal")
+    problem = pose(curves.drop(columns="loss_se"), chinchilla, noise="normal")
+    runs, measured = problem.runs, weigh(problem.measured, problem.measured.mixture)
+    values = {"E": 1.6, "A": 0.7, "alpha": 0.3, "B": 0.6, "beta": 0.25, "sigma": 0.02, "tau": 0.3}
+    sampled, _ = log_density(problem.model, (runs, measured), {}, values)
+    assert float(log_density(numpyro_model, (), {}, values)[0]) == pytest.approx(float(sampled), rel=1e-9)
+
+
+@pytest.mark.xfail(strict=True, reason="reported: lossband.model's Student-t has the density of a normal")
+def test_the_public_numpyro_model_has_the_tails_it_is_asked_for(curves):
+    values = {"E": 1.6, "A": 0.7, "alpha": 0.3, "B": 0.6, "beta": 0.25, "sigma": 0.02}
+    heights = [log_density(model(curves, chinchilla, noise=tails, drift=None), (), {}, values)[0] for tails in ("normal", "student-t")]
+    assert float(heights[0]) != float(heights[1])
