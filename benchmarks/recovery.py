@@ -16,7 +16,7 @@ import numpy as np
 import numpyro
 import pandas as pd
 
-from lossband.fit import sample
+from lossband.engine import sample
 from lossband.laws import LAWS
 from lossband.problem import coefficients, pose
 

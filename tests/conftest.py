@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import lossband as lb
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -16,6 +18,14 @@ def x64():
     """Double precision while one module's tests run; the library itself turns it on where it needs it."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="module")
+def quick_compile():
+    """Compile hastily while one module's tests run: they use each program once, so that compiling is most of their time."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +63,24 @@ def curves():
         parts.append(pd.DataFrame({"run": run, "params": params, "tokens": tokens, "loss": loss}))
     table = pd.concat(parts).assign(loss_se=lambda t: rng.uniform(0.002, 0.02, len(t)))
     return table.sample(frac=1, random_state=0, ignore_index=True)
+
+
+@pytest.fixture(scope="session")
+def grid():
+    """56 rows over 8 sizes x 7 budgets of tokens by Chinchilla's law, 0.5 % noise on ln loss: one fit serves many tests."""
+    params, tokens = (m.ravel() for m in np.meshgrid(np.geomspace(1e7, 1e9, 8), np.geomspace(1e9, 5e10, 7)))
+    law = 1.69 + 406.4 * params**-0.34 + 410.7 * tokens**-0.28
+    noise = np.random.default_rng(4).normal(0, 0.005, len(law))
+    return pd.DataFrame({"params": params, "tokens": tokens, "loss": law * np.exp(noise)})
+
+
+@pytest.fixture(scope="session")
+def default_post(grid):
+    """The default law, noise and drift on the grid."""
+    return lb.fit(grid, seed=0)
+
+
+@pytest.fixture(scope="session")
+def plain_post(grid):
+    """Chinchilla without drift on the grid."""
+    return lb.fit(grid, "chinchilla", drift=None, seed=0)

@@ -16,29 +16,29 @@ from lossband.mode import prior_draw
 from lossband.problem import pose
 from lossband.runs import weigh
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 
 DRAWS = 8
 SPANS = {"params": 100, "tokens": 300, "loops": 8, "params_once": 30, "params_rec": 50}
 LAWS_TRIED = {
     **LAWS,
-    # a floor and an exponent that are not sampled in their logarithms, and a coefficient that has no slope left
-    "beta prior": chinchilla.with_priors(alpha=dist.Beta(2.0, 5.0)),
+    # a coefficient without a logarithm and an exponent in (0, 1); a floor that is not softened
+    "other priors": chinchilla.with_priors(A=dist.Normal(0.5, 0.1), alpha=dist.Beta(2.0, 5.0)),
     "bounded floor": chinchilla.with_priors(E=dist.Uniform(0.5, 1.5)),
-    "normal weight": chinchilla.with_priors(A=dist.Normal(0.5, 0.1)),
 }
 every_law = pytest.mark.parametrize("name", LAWS_TRIED)
 
 
 @pytest.fixture(scope="module")
-def spaces(x64):
+def spaces(x64, quick_compile):
     """name -> the law's space on a generic table, and prior draws of its sites."""
 
     def space_of(law):
         rng = np.random.default_rng(1)
         inputs = law.inputs or ("tokens",)
         table = pd.DataFrame({name: SPANS[name] ** rng.uniform(0, 1, 12) for name in inputs})
-        problem = pose(table.assign(loss=rng.uniform(2, 4, 12)), law if law.inputs else law.name, noise="normal")
+        options = {"noise": "normal", "drift": "default" if law == chinchilla else None}  # one drift is enough
+        problem = pose(table.assign(loss=rng.uniform(2, 4, 12)), law if law.inputs else law.name, **options)
         space = Space.of(problem.model, problem.runs, weigh(problem.measured, problem.measured.mixture))
         return space, jax.vmap(lambda key: prior_draw(space, key))(jax.random.split(jax.random.key(0), DRAWS))
 
@@ -56,7 +56,7 @@ def test_coordinates_and_values_are_inverse(name, spaces):
     space, prior = spaces[name]
     vectors = jax.vmap(space.coordinates)(prior)
     values, _ = jax.vmap(space.constrained)(vectors)
-    assert vectors.shape == (DRAWS, len(values)) and set(values) == set(space.sites) >= {"sigma", "tau"}
+    assert vectors.shape == (DRAWS, len(values)) and set(values) == set(space.sites) >= {"sigma"}
     for site, value in values.items():
         np.testing.assert_allclose(value, prior[site], rtol=1e-9, err_msg=site)
     np.testing.assert_allclose(jax.vmap(space.coordinates)(values), vectors, rtol=1e-9, atol=1e-12)
@@ -89,9 +89,9 @@ def test_the_first_coordinate_is_the_level_at_the_centre_and_slopes_are_logs(nam
     space, prior = spaces[name]
     place = {site: i for i, site in enumerate(sorted(space.sites))}
     vectors, typical = jax.vmap(space.coordinates)(prior), space.runs.unit.typical
-    assert prior["E"].min() > 20 * 0.02 * typical
+    assert prior["E"].min() > 15 * 0.02 * typical  # e^-15 is the error of the level, in widths
     level = (prior["E"] + prior["A"] + prior["B"]) / typical
-    np.testing.assert_allclose(vectors[:, place["E"]], level, rtol=1e-8)
+    np.testing.assert_allclose(vectors[:, place["E"]], level, rtol=1e-7)
     np.testing.assert_allclose(vectors[:, place["A"]], jnp.log(prior["alpha"] * prior["A"]), rtol=1e-9)
     np.testing.assert_allclose(vectors[:, place["B"]], jnp.log(prior["beta"] * prior["B"]), rtol=1e-9)
 

@@ -15,7 +15,7 @@ import pytest
 from lossband.laws import LAWS, Law, chinchilla, coupled, find_law, floor, kaplan, power, power_law
 from lossband.runs import runs_of, unit_of
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 
 ROWS = 9
 RANGES = {

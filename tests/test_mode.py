@@ -10,7 +10,7 @@ from lossband.coordinates import Space
 from lossband.mode import Place, find_mode, newton
 from lossband.problem import pose
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 
 
 def shape(function):
@@ -60,48 +60,50 @@ def test_newton_never_climbs_and_never_steps_onto_nan():
         here = shape(lambda x: x[0] - jnp.log(x[0]))(point, data)
         return here._replace(height=jnp.where(jnp.isnan(here.height), jnp.inf, here.height))
 
-    heights = [newton(place, jnp.array([3.0]), None, n).height for n in (1, 2, 3, 5, 20)]
+    heights = [newton(place, jnp.array([3.0]), None, n).height for n in (1, 3, 20)]
     assert all(after <= before for before, after in zip(heights, heights[1:], strict=False))
-    assert float(newton(place, jnp.array([3.0]), None, 20).point[0]) == pytest.approx(1.0, abs=1e-9)
+    assert float(heights[-1]) == pytest.approx(1.0, abs=1e-12)  # 1 - ln 1
 
 
 @pytest.fixture(scope="module")
-def climbed(x64):
-    """The mode of one simulated sweep, found once: (space, mode, factor, found, prior)."""
+def climbed(x64, quick_compile):
+    """The mode of one simulated sweep, found once: (space, potential and its slope, mode, factor, found, prior)."""
     rng = np.random.default_rng(3)
     params, tokens = (m.ravel() for m in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 5e10, 4)))
     loss = (1.69 + 406.4 * params**-0.34 + 410.7 * tokens**-0.28) * np.exp(rng.normal(0, 0.005, 16))
     problem = pose({"params": params, "tokens": tokens, "loss": loss}, "chinchilla", noise="normal")
-    search = jax.jit(lambda runs, measured, key: find_mode(problem.model, runs, measured, key, 3, 8))
+    search = jax.jit(lambda runs, measured, key: find_mode(problem.model, runs, measured, key, 3, 200))
     mode, factor, measured, found, prior = search(problem.runs, problem.measured, jax.random.key(0))
-    return Space.of(problem.model, problem.runs, measured), mode, factor, found, prior
+    space = Space.of(problem.model, problem.runs, measured)
+    return space, jax.jit(jax.value_and_grad(space.potential)), mode, factor, found, prior
 
 
 def test_the_mode_has_no_slope_and_curves_up(climbed):
-    space, mode, _, found, _ = climbed
-    assert mode.shape == (7,) and found["gradient"] < 1e-6 and found["curvature_min"] > 0
-    assert found["agreed"] == 1
+    _, potential, mode, factor, found, _ = climbed
+    assert mode.shape == (7,) and np.linalg.norm(factor.T @ potential(mode)[1]) < 1e-6
+    assert found["gradient"] < 1e-6 and found["curvature_min"] > 0 and found["agreed"] > 0.5
 
 
 def test_scipy_finds_the_same_mode(climbed):
-    space, mode, factor, _, prior = climbed
-    potential = jax.jit(jax.value_and_grad(space.potential))
-    start = np.asarray(jax.vmap(space.coordinates)(prior)[0])
+    space, potential, mode, factor, _, _ = climbed
+    away = {"E": 2.0, "A": 0.2, "B": 0.9, "alpha": 0.5, "beta": 0.2, "sigma": 0.02, "tau": 0.1}
+    start = np.asarray(space.coordinates(away))
     theirs = scipy.optimize.minimize(lambda v: [np.asarray(x) for x in potential(v)], start, jac=True, tol=1e-8)
     distance = np.linalg.solve(factor, theirs.x - mode)  # in standard deviations
-    assert np.abs(distance).max() < 1e-3
+    assert np.linalg.norm(np.linalg.solve(factor, start - mode)) > 5 and np.abs(distance).max() < 1e-3
     assert theirs.fun == pytest.approx(float(potential(mode)[0]), abs=1e-5)
 
 
-def test_the_factor_is_the_root_of_the_inverse_hessian(climbed):
-    space, mode, factor, _, _ = climbed
-    hessian = jax.jit(jax.hessian(space.potential))(mode)
-    np.testing.assert_allclose(factor.T @ hessian @ factor, np.eye(7), atol=1e-6)
+def test_the_factor_whitens_the_curvature(climbed):
+    """Differences of the slope along the factor's columns, back in its own units, are the identity."""
+    _, potential, mode, factor, _, _ = climbed
+    slopes = [(potential(mode + 1e-4 * f)[1] - potential(mode - 1e-4 * f)[1]) / 2e-4 for f in factor.T]
+    np.testing.assert_allclose(factor.T @ np.stack(slopes, axis=1), np.eye(7), atol=1e-4)
 
 
 def test_the_mode_lies_near_the_truth(climbed):
     """In natural units, within four standard deviations of each coordinate's Gaussian."""
-    space, mode, factor, _, _ = climbed
+    space, _, mode, factor, _, _ = climbed
     centre = space.runs.unit.centre
     values, _ = space.constrained(mode)
     truth = {"E": 1.69, "alpha": 0.34, "beta": 0.28, "sigma": 0.005, "tau": values["tau"]}
@@ -111,6 +113,6 @@ def test_the_mode_lies_near_the_truth(climbed):
 
 
 def test_prior_draws_come_back_with_their_derived_sites(climbed):
-    _, _, _, _, prior = climbed
+    *_, prior = climbed
     assert {"E", "A", "alpha", "A_natural", "sigma", "tau"} <= set(prior)
-    assert all(value.shape == (8,) for value in prior.values())
+    assert all(value.shape == (200,) for value in prior.values())

@@ -12,7 +12,7 @@ from scipy.stats import gmean
 from lossband.runs import FAR, Column, measured_of, order_of, runs_of, size_class, unit_of, weigh
 from lossband.table import check_runs
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 
 INPUTS = ("params", "tokens")
 

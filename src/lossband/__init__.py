@@ -3,7 +3,7 @@
 import importlib
 
 _HOME = {
-    "Backtest": "backtest",
+    "Backtest": "holdout",
     "Drift": "drift",
     "Health": "health",
     "InputError": "errors",
@@ -11,14 +11,14 @@ _HOME = {
     "Noise": "noise",
     "Posterior": "posterior",
     "VOCABULARY": "table",
-    "backtest": "backtest",
-    "fit": "fit",
-    "fit_many": "fit",
+    "backtest": "holdout",
+    "fit": "engine",
+    "fit_many": "engine",
     "floor": "laws",
     "law": "laws",
     "load": "posterior",
     "load_dataset": "datasets",
-    "model": "problem",
+    "model": "engine",
     "power": "laws",
 }
 _MODULES = ("datasets", "laws", "plot", "score")

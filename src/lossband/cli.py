@@ -17,10 +17,10 @@ def main(argv=None):
     demo = commands.add_parser("demo", help="fit the looped law to measured curves, the largest size held out")
     demo.add_argument("--out", default="demo", type=Path, metavar="DIR", help="folder for the results (default: demo)")
     demo.add_argument("--seed", default=0, type=int)
-    demo.set_defaults(run=run_demo)
+    demo.set_defaults(run="run_demo")
     args = parser.parse_args(argv)
     try:
-        args.run(args)
+        globals()[args.run](args)
     except InputError as error:
         print(f"error: {error.what}\nhint: {error.hint}", file=sys.stderr)
         return 2
@@ -33,7 +33,7 @@ def run_demo(args):
 
     matplotlib.use("Agg")
     from . import plot
-    from .backtest import backtest
+    from .holdout import backtest
     from .datasets import load_dataset, thin
 
     runs = load_dataset("looped")

@@ -27,6 +27,8 @@ class Health:
     ebfmi_min: smallest energy fraction of missing information of a chain.
     map_agreed: share of the starts that found the same mode.
     steps: mean leapfrog steps a draw.
+    pareto_k: of the importance weights of method="laplace" (below 0.7 it can be trusted); None for NUTS, which has no
+        use for it, as the other numbers have little for Laplace.
     notes: coded remarks, empty if there is nothing to say.
     """
 
@@ -37,6 +39,7 @@ class Health:
     map_agreed: float
     steps: float
     notes: tuple = ()
+    pareto_k: float | None = None
 
     @property
     def ok(self):
@@ -44,14 +47,14 @@ class Health:
         return not {note.code for note in self.notes} & SAMPLER_CODES
 
     def __str__(self):
-        line = (
+        line = f"Laplace, Pareto k {self.pareto_k:.2f}, effective draws {self.ess_min:.0f}" if self.pareto_k is not None else (
             f"R-hat max {self.rhat_max:.3f}, ESS min {self.ess_min:.0f}, divergences {self.divergences}, "
             f"E-BFMI min {self.ebfmi_min:.2f}, modes agreed {self.map_agreed:.0%}, leapfrogs a draw {self.steps:.1f}"
         )
         return "\n".join([line, *map(str, self.notes)])
 
 
-SAMPLER_CODES = frozenset({"rhat", "ess", "divergences", "ebfmi", "modes", "curvature"})
+SAMPLER_CODES = frozenset({"rhat", "ess", "divergences", "ebfmi", "modes", "pareto-k"})
 
 
 def examine(sites, stats, found, prior, problem, names):
@@ -65,23 +68,22 @@ def examine(sites, stats, found, prior, problem, names):
         problem: the `Problem`.
         names: the law's own coefficients.
     """
-    scalars = [np.asarray(v) for v in sites.values() if np.ndim(v) == 2]
-    stacked = np.stack(scalars, -1)
-    rhat = float(np.max(array_stats.rhat(stacked, chain_axis=0, draw_axis=1)))
+    agreed, curvature = float(found["agreed"]), float(found["curvature_min"])
+    about = [*_mode_notes(agreed, curvature), *_design_notes(problem), *_prior_notes(sites, prior, names)]
+    if "pareto_k" in found:
+        k, ess = float(found["pareto_k"]), float(found["importance_ess"])
+        return Health(np.nan, ess, 0, np.nan, agreed, 0.0, (*_laplace_notes(k, ess), *about), k)
+    scalars = np.stack([np.asarray(v) for v in sites.values() if np.ndim(v) == 2], -1)
+    rhat = float(np.max(array_stats.rhat(scalars, chain_axis=0, draw_axis=1)))
     kinds = {"bulk": {}, "tail": {"prob": (0.05, 0.95)}}
-    ess = float(min(np.min(array_stats.ess(stacked, chain_axis=0, draw_axis=1, method=k, **a)) for k, a in kinds.items()))
-    energy = stats["energy"]
+    ess = float(min(np.min(array_stats.ess(scalars, chain_axis=0, draw_axis=1, method=k, **a)) for k, a in kinds.items()))
+    energy, divergences = stats["energy"], int(stats["diverging"].sum())
     ebfmi = float(np.min(np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1)))
-    divergences, agreed = int(stats["diverging"].sum()), float(found["agreed"])
-    notes = [
-        *_sampler_notes(rhat, ess, divergences, ebfmi, agreed, float(found["curvature_min"])),
-        *_design_notes(problem),
-        *_prior_notes(sites, prior, names),
-    ]
-    return Health(rhat, ess, divergences, ebfmi, agreed, float(stats["steps"].mean()), tuple(notes))
+    notes = (*_sampler_notes(rhat, ess, divergences, ebfmi), *about)
+    return Health(rhat, ess, divergences, ebfmi, agreed, float(stats["steps"].mean()), notes)
 
 
-def _sampler_notes(rhat, ess, divergences, ebfmi, agreed, curvature):
+def _sampler_notes(rhat, ess, divergences, ebfmi):
     if not rhat < 1.01:
         yield Note("rhat", f"the chains disagree (R-hat {rhat:.3f}, wanted below 1.01). Take more draws, or a simpler law.")
     if not ess > 400:
@@ -90,10 +92,20 @@ def _sampler_notes(rhat, ess, divergences, ebfmi, agreed, curvature):
         yield Note("divergences", f"{divergences} divergent transitions: part of the posterior may be missed. Tighten a prior.")
     if not ebfmi > 0.3:
         yield Note("ebfmi", f"low energy mixing (E-BFMI {ebfmi:.2f}, wanted above 0.3): tails may be missed. Tighten a prior.")
+
+
+def _laplace_notes(k, ess):
+    if not k < 0.7:
+        yield Note("pareto-k", f"the quick answer is off (Pareto k {k:.2f}, wanted below 0.7). Use method='nuts'.")
+    if not ess > 400:
+        yield Note("ess", f"only {ess:.0f} effective draws (wanted above 400): interval ends are noisy. Use method='nuts'.")
+
+
+def _mode_notes(agreed, curvature):
     if agreed < 0.25:
         yield Note("modes", f"only {agreed:.0%} of the starts found this mode: there may be another. Compare seeds.")
     if curvature <= 0:
-        yield Note("curvature", "the mode has no Gaussian around it: the warm-up's own covariance whitened the space.")
+        yield Note("curvature", "the mode has no Gaussian around it: the warm-up's own covariance whitened the space instead.")
 
 
 def _design_notes(problem):

@@ -1,6 +1,5 @@
 """A problem: one table and one model, checked, centred and padded, ready to be sampled."""
 
-import functools
 from dataclasses import dataclass
 
 import jax
@@ -11,7 +10,7 @@ import pandas as pd
 from .drift import Paths, find_drift
 from .errors import InputError
 from .laws import find_law
-from .model import LossModel
+from .joint import LossModel
 from .noise import find_noise
 from .runs import Measured, Runs, Unit, measured_of, order_of, runs_of, unit_of
 from .table import check_runs, read_runs
@@ -100,16 +99,3 @@ def compute_of(law, frame, unit):
         return np.asarray(law.compute(runs_of(frame, unit)))
     return np.prod([frame[name].to_numpy() / unit.centre[name] for name in law.inputs], axis=0)
 
-
-def model(runs, law=None, *, noise="student-t", drift="default", columns=None, observe=True):
-    """The NumPyro model that `fit` samples, as a function of no arguments, for any NumPyro tool.
-
-    Args:
-        runs, law, noise, drift, columns: as in `fit`.
-        observe: condition on the measured losses; False samples them, for prior predictive draws.
-
-    Returns:
-        a model with the law's sites, the scales, and `log_loss`, `(row,)` in the padded order of training.
-    """
-    problem = pose(runs, law, noise=noise, drift=drift, columns=columns)
-    return functools.partial(problem.model, problem.runs, problem.measured, observe=observe)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from . import score
 from .errors import InputError
-from .fit import fit_many
+from .engine import fit_many
 from .forecast import LEVELS, bands, named
 from .table import read_runs
 

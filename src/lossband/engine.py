@@ -9,6 +9,7 @@ import numpy as np
 import numpyro
 import platformdirs
 
+from . import laplace
 from .coordinates import Space
 from .errors import InputError
 from .health import examine
@@ -49,7 +50,8 @@ def fit(
         num_warmup, num_samples: draws a chain.
         num_chains: chains, all advanced together.
         seed: same seed, same draws.
-        method: "nuts".
+        method: "nuts", or "laplace" for a quick answer: draws around the mode, corrected by importance; its
+            `health.pareto_k` says whether it can be trusted.
         progress: True or False; None shows a bar on a terminal only.
         columns: the user's column names, {"N": "params"}.
 
@@ -90,14 +92,36 @@ def fit_many(
     for name, value in {"num_warmup": num_warmup, "num_samples": num_samples, "num_chains": num_chains}.items():
         if not (isinstance(value, int) and value > 0):
             raise InputError(f"{name}= got {value!r}; expected a whole number above 0.", "Leave it out for the default.")
-    if method != "nuts":
-        raise InputError(f"method= got {method!r}; expected 'nuts'.", "Leave it out for NUTS.")
+    if method not in ("nuts", "laplace"):
+        raise InputError(f"method= got {method!r}; expected 'nuts' or 'laplace'.", "Leave it out for NUTS.")
     problems = [pose(table, law, noise=noise, drift=drift, columns=columns) for table in tables]
     counts = num_warmup, num_samples, num_chains
-    return sample(problems, *counts, seed=seed, progress=progress, batch=batch)
+    return sample(problems, *counts, seed=seed, method=method, progress=progress, batch=batch)
 
 
-def sample(problems, num_warmup=400, num_samples=1000, num_chains=4, *, seed=0, progress=None, batch=16):
+def model(runs, law=None, *, noise="student-t", drift="default", columns=None, observe=True, seed=0):
+    """The NumPyro model that `fit` samples, as a function of no arguments, for any NumPyro tool.
+
+    Args:
+        runs, law, noise, drift, columns, seed: as in `fit`.
+        observe: condition on the measured losses; False samples them, for prior predictive draws. Heavy tails
+            beside a drift enter as a scale mixture with the weights that `fit` finds at the mode.
+
+    Returns:
+        a model with the law's sites, the scales, and `log_loss`, `(row,)`: the rows by run and time, then padding.
+    """
+    problem = pose(runs, law, noise=noise, drift=drift, columns=columns)
+    arrays = problem.arrays
+    if observe:
+        with jax.enable_x64(True):
+            _keep_programs()
+            stacked = jax.tree.map(lambda leaf: np.asarray(leaf)[None], arrays)
+            _, measured, _, _ = _compiled(problem.model)[0](*stacked, jax.random.key(seed), num_chains=4)
+        arrays = arrays[0], jax.tree.map(lambda leaf: np.asarray(leaf)[0], measured)
+    return functools.partial(problem.model, *arrays, observe=observe)
+
+
+def sample(problems, num_warmup=400, num_samples=1000, num_chains=4, *, seed=0, method="nuts", progress=None, batch=16):
     """Posteriors of problems, in their order: those of one model and one size run together, `batch` at a time."""
     groups = {}
     for position, problem in enumerate(problems):
@@ -110,7 +134,7 @@ def sample(problems, num_warmup=400, num_samples=1000, num_chains=4, *, seed=0, 
         _keep_programs()
         for chunk in chunks:
             padded = [problems[i] for i in chunk + chunk[-1:] * (size - len(chunk))]  # one batch size, one program
-            for position, posterior in zip(chunk, _sample(padded, *counts, seed, bar), strict=False):
+            for position, posterior in zip(chunk, _sample(padded, *counts, method, seed, bar), strict=False):
                 posteriors[position] = posterior
     return posteriors
 
@@ -121,16 +145,34 @@ def _num_steps(num_warmup, num_samples):
     return 2 + -(-num_warmup // length) - (-num_samples // length)
 
 
-def _sample(problems, num_warmup, num_samples, num_chains, seed, bar):
+def _sample(problems, num_warmup, num_samples, num_chains, method, seed, bar):
     """Posteriors of problems of one model and one size; every array has a leading axis of problems."""
-    begin, draw, finish = _compiled(problems[0].model)
+    begin, draw, propose, finish = _compiled(problems[0].model)
     runs, measured = jax.tree.map(lambda *leaves: np.stack(leaves), *(problem.arrays for problem in problems))
-    key, length = jax.random.key(seed), min(STRETCH, num_samples)
+    key = jax.random.key(seed)
     bar.set_description("finding the mode")
     chains, measured, found, prior = begin(runs, measured, key, num_chains=num_chains)
     jax.block_until_ready(found)
     bar.update()
-    stretches = []
+    if method == "nuts":
+        stretches = _nuts(draw, runs, measured, chains, num_warmup, num_samples, bar)
+    else:
+        count = num_chains * num_samples
+        drawn, weights = propose(runs, measured, chains, jax.random.fold_in(key, 1), count=count)
+        found, stretches = _laplace(np.asarray(drawn), np.asarray(weights), found, (num_chains, num_samples), seed)
+    bar.set_description("finishing")
+    kept = [finish(runs, measured, stretch["position"], jax.random.fold_in(key, i)) for i, stretch in enumerate(stretches)]
+    stats, kept = jax.tree.map(
+        lambda *parts: np.concatenate(parts, axis=2)[:, :, :num_samples], *zip(stretches, kept, strict=True)
+    )
+    bar.update()
+    each = jax.tree.map(np.asarray, (stats, kept, found, prior))
+    return [_posterior(p, *jax.tree.map(lambda leaf: leaf[i], each), seed) for i, p in enumerate(problems)]
+
+
+def _nuts(draw, runs, measured, chains, num_warmup, num_samples, bar):
+    """Stretches of draws after warm-up: dicts of `(problem, chain, draw, ...)`."""
+    stretches, length = [], min(STRETCH, num_samples)
     for phase, total in (("warming up", num_warmup), ("sampling", num_samples)):
         bar.set_description(phase)
         for _ in range(-(-total // length)):
@@ -138,14 +180,16 @@ def _sample(problems, num_warmup, num_samples, num_chains, seed, bar):
             if phase == "sampling":
                 stretches.append(jax.block_until_ready(stretch))
             bar.update()
-    bar.set_description("finishing")
-    finished = [
-        (stretch, finish(runs, measured, stretch["position"], jax.random.fold_in(key, i))) for i, stretch in enumerate(stretches)
-    ]
-    stats, kept = jax.tree.map(lambda *parts: np.concatenate(parts, axis=2)[:, :, :num_samples], *finished)
-    bar.update()
-    found, prior = jax.tree.map(np.asarray, (found, prior))
-    return [_posterior(p, *jax.tree.map(lambda leaf: leaf[i], (stats, kept, found, prior)), seed) for i, p in enumerate(problems)]
+    return stretches
+
+
+def _laplace(drawn, weights, found, shape, seed):
+    """Importance-corrected draws as one stretch, and what was found with the Pareto k and the effective draws."""
+    corrected = [laplace.correct(d, w, shape, seed) for d, w in zip(drawn, weights, strict=True)]
+    position = np.stack([draws for draws, _, _ in corrected])
+    flat = np.zeros(position.shape[:-1])
+    found = found | {"pareto_k": np.array([k for _, k, _ in corrected]), "importance_ess": np.array([n for _, _, n in corrected])}
+    return found, [{"position": position, "energy": flat, "diverging": flat > 0, "steps": flat, "acceptance": flat + 1}]
 
 
 def _posterior(problem, stats, kept, found, prior, seed):
@@ -158,7 +202,7 @@ def _posterior(problem, stats, kept, found, prior, seed):
 
 
 def programs(model):
-    """The three programs of a model, for one table: begin, draw, finish.
+    """The programs of a model, for one table: begin, draw (or propose, for Laplace), finish.
 
     They are pure functions of arrays: what differs between tables of one size is an argument.
     """
@@ -173,6 +217,9 @@ def programs(model):
         TRACES["draw"] += 1
         return advance(model, runs, measured, chains, adapt, length)
 
+    def propose(runs, measured, chains, key, count):
+        return laplace.propose(model, runs, measured, chains.centre, chains.factor, key, count)
+
     def finish(runs, measured, positions, key):
         TRACES["finish"] += 1
         num_chains, length, _ = positions.shape
@@ -182,13 +229,13 @@ def programs(model):
         kept = jax.lax.map(lambda each: one(*each), (positions.swapaxes(0, 1), keys))
         return jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), kept)
 
-    return begin, draw, finish
+    return begin, draw, propose, finish
 
 
 @functools.cache
 def _compiled(model):
     """`programs(model)` over a leading axis of tables, compiled; equal models share them."""
-    begin, draw, finish = programs(model)
+    begin, draw, propose, finish = programs(model)
 
     def begin_all(runs, measured, key, num_chains):
         return jax.vmap(lambda r, m: begin(r, m, key, num_chains))(runs, measured)
@@ -196,12 +243,16 @@ def _compiled(model):
     def draw_all(runs, measured, chains, adapt, length):
         return jax.vmap(lambda r, m, c: draw(r, m, c, adapt, length))(runs, measured, chains)
 
+    def propose_all(runs, measured, chains, key, count):
+        return jax.vmap(lambda r, m, c: propose(r, m, c, key, count))(runs, measured, chains)
+
     def finish_all(runs, measured, positions, key):
         return jax.vmap(lambda r, m, p: finish(r, m, p, key))(runs, measured, positions)
 
     return (
         jax.jit(begin_all, static_argnames="num_chains"),
         jax.jit(draw_all, static_argnames="length"),
+        jax.jit(propose_all, static_argnames="count"),
         jax.jit(finish_all),
     )
 

@@ -1,0 +1,214 @@
+"""Fitting: what a posterior holds, what it promises, and what it costs."""
+
+import json
+
+import arviz as az
+import jax
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+from numpyro.infer import Predictive
+
+import lossband as lb
+from lossband.engine import TRACES
+from lossband.health import SAMPLER_CODES
+
+
+def test_default_fit_is_healthy_and_finds_the_curve(default_post, grid, truth):
+    assert default_post.law.name == "coupled"
+    assert default_post.health.rhat_max < 1.01
+    assert default_post.health.ess_min > 400
+    assert default_post.health.divergences == 0
+    assert default_post.health.ok
+    band = default_post.predict(grid.drop(columns="loss"), kind="mean", levels=(0.99,))
+    law = truth["E"] + truth["A_natural"] * grid.params ** -truth["alpha"] + truth["B_natural"] * grid.tokens ** -truth["beta"]
+    assert ((band["lo_99"] < law) & (law < band["hi_99"])).mean() > 0.9
+
+
+def test_plain_fit_brackets_the_coefficients_that_made_the_data(plain_post, truth):
+    for name, value in truth.items():
+        low, high = np.quantile(plain_post.sites[name], [0.001, 0.999])
+        assert low < value < high, name
+
+
+def test_same_seed_gives_the_same_draws_and_another_seed_does_not(plain_post, grid):
+    again = lb.fit(grid, "chinchilla", drift=None, seed=0)
+    other = lb.fit(grid, "chinchilla", drift=None, seed=1)
+    assert np.array_equal(again.sites["E"], plain_post.sites["E"])
+    assert not np.array_equal(other.sites["E"], plain_post.sites["E"])
+
+
+def test_new_data_of_the_same_size_class_compile_nothing(plain_post, grid):
+    before = dict(TRACES)
+    lb.fit(grid.iloc[:40].assign(loss=lambda t: 2 * t.loss, tokens=lambda t: t.tokens * 3), "chinchilla", drift=None, seed=5)
+    assert before == TRACES
+
+
+@pytest.mark.parametrize("change", [{"loss": 1 / np.log(2)}, {"tokens": 1e-9}], ids=["bits", "billions of tokens"])
+def test_units_leave_forecasts_alone(default_post, grid, change):
+    scaled = grid.assign(**{name: grid[name] * factor for name, factor in change.items()})
+    band = lb.fit(scaled, seed=0).predict(scaled)
+    ours = default_post.predict(grid)
+    factor = change.get("loss", 1.0)
+    for column in ("median", "lo_90", "hi_90"):
+        np.testing.assert_allclose(band[column], factor * ours[column], rtol=2e-3)
+
+
+def test_fit_many_gives_each_table_what_fit_gives_it(plain_post, grid):
+    one, two = lb.fit_many([grid, grid.assign(loss=grid.loss**1.1)], "chinchilla", drift=None, seed=0)
+    for name in ("E", "alpha", "sigma"):
+        error = plain_post.sites[name].std() / np.sqrt(400)
+        assert abs(one.sites[name].mean() - plain_post.sites[name].mean()) < 5 * error, name
+    assert two.sites["E"].mean() > one.sites["E"].mean()
+
+
+def test_laplace_agrees_with_nuts_where_its_pareto_k_says_so(plain_post, grid):
+    quick = lb.fit(grid, "chinchilla", drift=None, method="laplace")
+    assert quick.health.pareto_k < 0.7
+    for name in ("E", "alpha", "beta", "sigma"):
+        ours, theirs = quick.sites[name], plain_post.sites[name]
+        assert abs(ours.mean() - theirs.mean()) < 5 * theirs.std() / np.sqrt(400), name
+        assert ours.std() == pytest.approx(theirs.std(), rel=0.2), name
+
+
+def test_a_narrow_prior_moves_its_coefficient(grid):
+    law = lb.laws.chinchilla.with_priors(alpha=dist.LogNormal(np.log(0.5), 0.001))
+    post = lb.fit(grid, law, drift=None, num_samples=200)
+    assert np.abs(post.sites["alpha"] - 0.5).max() < 0.01
+
+
+def test_a_numpyro_function_is_a_law(grid):
+    def mine(runs):
+        E = numpyro.sample("E", dist.Uniform(0.0, 3.0))
+        alpha = numpyro.sample("alpha", dist.HalfNormal(1.0))
+        A = numpyro.sample("A", dist.HalfNormal(3.0))
+        return E + A * (runs.params / 1e8) ** -alpha + A * (runs.tokens / 1e10) ** -alpha
+
+    post = lb.fit(grid, mine, noise="normal", drift=None, num_samples=300)
+    assert post.law.inputs == ("params", "tokens")
+    assert set(post.coefficients) == {"E", "alpha", "A"}
+    assert post.health.rhat_max < 1.05
+    assert np.isfinite(post.predict(grid)["median"]).all()
+
+
+def test_run_effects_and_autocorrelation_fit_curves_with_known_errors(curves):
+    post = lb.fit(curves, "chinchilla", noise="student-t+run+ou", num_samples=300)
+    assert {"sigma_run", "sigma_ou", "length_ou"} <= set(post.sites)
+    assert post.health.rhat_max < 1.05
+    new = post.predict(curves.assign(run="new"), kind="run")
+    known = post.predict(curves, kind="run")
+    assert known["sd"].mean() < new["sd"].mean()  # a fitted run effect is known better than a new run's
+
+
+def test_summary_prints_diagnostics_first(default_post):
+    table = default_post.summary()
+    assert str(table).startswith("R-hat max")
+    assert {"E", "A", "alpha", "B", "beta", "g", "A_natural", "tau", "sigma"} <= set(table.index)
+    assert list(table.columns[:3]) == ["r_hat", "ess_bulk", "ess_tail"]
+
+
+def test_data_has_arviz_groups_and_arviz_reads_them(default_post, grid):
+    groups = {"posterior", "sample_stats", "log_likelihood", "posterior_predictive", "prior", "observed_data", "constant_data"}
+    assert groups <= set(default_post.data.children)
+    assert np.array_equal(default_post.data["observed_data"]["loss"], grid["loss"])
+    assert default_post.data["log_likelihood"]["loss"].dims == ("chain", "draw", "row")
+    assert np.isfinite(az.loo(default_post.data).elpd)
+
+
+def test_log_likelihood_is_that_of_the_loss_given_the_draw(plain_post, grid):
+    sites = {name: value[0, :50] for name, value in plain_post.sites.items()}
+    law = sites["E"] + sites["A_natural"] * grid.params.to_numpy()[:, None] ** -sites["alpha"]
+    law = law + sites["B_natural"] * grid.tokens.to_numpy()[:, None] ** -sites["beta"]
+    from scipy import stats
+
+    log_loss = np.log(grid.loss.to_numpy())[:, None]
+    expected = stats.t(4, np.log(law), sites["sigma"]).logpdf(log_loss) - log_loss
+    np.testing.assert_allclose(plain_post.log_density[0, :50].T, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_numpyro_predictive_runs_on_the_model(grid):
+    with jax.enable_x64(True):
+        drawn = Predictive(lb.model(grid, "chinchilla", observe=False), num_samples=50)(jax.random.key(0))
+    assert drawn["log_loss"].shape == (50, 64)
+    assert np.isfinite(drawn["log_loss"]).all()
+    assert {"E", "alpha", "tau"} <= set(drawn)
+
+
+def test_one_tokens_per_parameter_ratio_is_said(grid):
+    notes = {n.code for n in lb.fit(grid.assign(tokens=20 * grid.params), "chinchilla", drift=None, method="laplace").health.notes}
+    assert "one-ratio" in notes
+
+
+def test_two_sizes_are_said(grid):
+    table = grid[grid.params.isin(np.unique(grid.params)[:2])]
+    notes = lb.fit(table, "chinchilla", drift=None, method="laplace").health.notes
+    assert any(n.code == "few-levels" and "params" in n.text for n in notes)
+
+
+def test_a_coefficient_that_the_data_cannot_see_is_said(grid):
+    notes = lb.fit(grid.iloc[:8], "looped_blind", drift=None, num_samples=200).health.notes
+    assert any(n.code == "prior" and "blind" in n.text for n in notes)
+
+
+@lb.law(inputs=("params",), name="looped_blind")
+def _blind(runs):
+    numpyro.sample("blind", dist.LogNormal(0.0, 1.0))
+    return lb.floor(runs) + lb.power(runs.params, "A", "alpha")
+
+
+def test_saved_posterior_predicts_bit_for_bit(default_post, grid, tmp_path):
+    path = default_post.save(tmp_path / "post.nc")
+    again = lb.load(path)
+    far = grid.assign(params=grid.params * 1e3, run="a new run")
+    for kind in ("mean", "run", "observation"):
+        assert np.array_equal(again.draws(far, kind=kind), default_post.draws(far, kind=kind))
+    assert again.health == default_post.health
+    assert again.law == default_post.law
+    assert list(tmp_path.iterdir()) == [path]  # written aside and moved: nothing else is left
+
+
+def test_saved_priors_come_back(grid, tmp_path):
+    law = lb.laws.chinchilla.with_priors(alpha=dist.LogNormal(np.log(0.5), 0.001))
+    post = lb.fit(grid, law, drift=None, num_samples=200)
+    assert lb.load(post.save(tmp_path / "post.nc")).law == law
+
+
+def test_loading_refuses_another_law_changed_data_and_other_files(plain_post, tmp_path):
+    path = plain_post.save(tmp_path / "post.nc")
+    with pytest.raises(lb.InputError, match="holds the law 'chinchilla', not 'kaplan'"):
+        lb.load(path, law=lb.laws.kaplan)
+    with pytest.raises(lb.InputError, match="there is no file"):
+        lb.load(tmp_path / "nothing.nc")
+    import xarray
+
+    tree = xarray.open_datatree(path, engine="h5netcdf").load()
+    tree.close()
+    tree["observed_data"]["loss"][0] = 9.0
+    tree.to_netcdf(tmp_path / "changed.nc", engine="h5netcdf")
+    with pytest.raises(lb.InputError, match="do not match their hash"):
+        lb.load(tmp_path / "changed.nc")
+    tree.attrs["lossband"] = json.dumps(json.loads(tree.attrs["lossband"]) | {"format": 99})
+    tree.to_netcdf(tmp_path / "future.nc", engine="h5netcdf")
+    with pytest.raises(lb.InputError, match="has format 99"):
+        lb.load(tmp_path / "future.nc")
+
+
+def test_health_rings_for_chains_that_disagree(plain_post):
+    from lossband.coordinates import Space  # noqa: F401  (the posterior's own problem is reused)
+    from lossband.health import examine
+
+    sites = {name: value.copy() for name, value in plain_post.sites.items()}
+    sites["E"][0] += 1.0
+    stats = plain_post.stats | {"diverging": plain_post.stats["diverging"] | True}
+    found = {"agreed": 0.1, "curvature_min": -1.0}
+    health = examine(sites, stats, found, plain_post.prior, plain_post.problem, plain_post.coefficients)
+    assert {"rhat", "divergences", "modes", "curvature"} <= {note.code for note in health.notes}
+    assert not health.ok
+    assert "curvature" not in SAMPLER_CODES  # the warm-up mends it
+
+
+@pytest.mark.parametrize(("option", "message"), [({"num_samples": 0}, "num_samples="), ({"method": "vi"}, "method=")])
+def test_bad_options_are_refused(grid, option, message):
+    with pytest.raises(lb.InputError, match=message):
+        lb.fit(grid, "chinchilla", **option)

@@ -1,0 +1,88 @@
+"""Forecasts: what the three kinds mean, bands, gaps, probabilities."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lossband as lb
+
+
+@pytest.fixture
+def larger(grid):
+    """The grid at ten times its sizes, with the losses that the law gives there."""
+    return grid.assign(params=grid.params * 10, run=[f"big{i}" for i in range(len(grid))])
+
+
+def test_bands_widen_from_mean_to_run_to_observation(default_post, larger):
+    sd = {kind: default_post.predict(larger, kind=kind)["sd"].mean() for kind in ("mean", "run", "observation")}
+    assert sd["mean"] <= sd["run"] < sd["observation"]
+
+
+def test_bands_widen_beyond_the_data(default_post, grid, larger):
+    inside, beyond = default_post.predict(grid), default_post.predict(larger.assign(params=larger.params * 100))
+    assert (beyond["hi_90"] - beyond["lo_90"]).mean() > 3 * (inside["hi_90"] - inside["lo_90"]).mean()
+    assert (inside["extrapolation"] < 1e-9).all()
+    assert beyond["extrapolation"].max() == pytest.approx(3.0, abs=1e-6)
+
+
+def test_columns_and_levels_are_what_they_say(default_post, larger):
+    band = default_post.predict(larger, levels=(0.5, 0.975))
+    assert {"params", "tokens", "mean", "median", "sd", "lo_50", "hi_50", "lo_97.5", "hi_97.5", "extrapolation"} <= set(band)
+    draws = default_post.draws(larger)
+    assert draws.dims == ("sample", "row")
+    np.testing.assert_allclose(band["lo_50"], np.quantile(draws, 0.25, axis=0))
+    assert band.attrs["interval"] == "equal-tailed"
+    assert band.attrs["kind"] == "observation"
+
+
+def test_rows_are_forecast_alike_alone_and_together(default_post, larger):
+    together = default_post.predict(larger, kind="mean")
+    alone = default_post.predict(larger.iloc[[7]], kind="mean")
+    assert alone["median"].iloc[0] == pytest.approx(together["median"].iloc[7], rel=1e-9)
+
+
+def test_gap_is_predicted_minus_real(default_post, grid):
+    real = grid.assign(run=np.where(grid.params > grid.params.median(), "large", "small"))
+    gap = default_post.gap(real.assign(loss=real.loss - 0.3)).set_index("run")
+    assert (gap["gap"] - 0.3).abs().max() < 0.02
+    assert (gap["lo_90"] > 0.25).all()
+    assert (gap["inside_90"] == 0).all()
+    assert default_post.gap(real)["gap"].abs().max() < 0.02
+
+
+def test_prob_is_the_share_of_draws_below(default_post, larger):
+    prob = default_post.prob(larger, below=2.5)
+    np.testing.assert_allclose(prob, (default_post.draws(larger) < 2.5).mean("sample"))
+    assert ((prob >= 0) & (prob <= 1)).all()
+    assert default_post.prob(larger, below=1e9).min() == 1
+
+
+def test_drift_makes_the_forecast_wider_than_the_law_alone(default_post, plain_post, larger):
+    wide, narrow = (p.predict(larger, kind="mean") for p in (default_post, plain_post))
+    assert (wide["sd"] > narrow["sd"]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="params"), "no column 'params'"),
+        (lambda t: t.assign(tokens=-1.0), "value <= 0"),
+        (lambda t: t.iloc[:0], "has no rows"),
+    ],
+)
+def test_bad_new_rows_are_refused(default_post, grid, change, message):
+    with pytest.raises(lb.InputError, match=message):
+        default_post.predict(change(grid))
+
+
+def test_bad_kind_and_level_are_refused(default_post, grid):
+    with pytest.raises(lb.InputError, match="kind= got 'noise'"):
+        default_post.predict(grid, kind="noise")
+    with pytest.raises(lb.InputError, match="levels= has 90"):
+        default_post.predict(grid, levels=(90,))
+
+
+def test_columns_are_mapped(default_post, grid):
+    mine = grid.rename(columns={"params": "N", "tokens": "D"})
+    mapped = default_post.predict(mine, columns={"N": "params", "D": "tokens"})
+    pd.testing.assert_series_equal(mapped["median"], default_post.predict(grid)["median"])

@@ -1,0 +1,35 @@
+"""A fit finds what made the data, for every law; and agrees with what was published of the same rows."""
+
+import pytest
+
+from benchmarks import published
+from benchmarks.recovery import recover
+from lossband.laws import LAWS
+
+NAMED = ("chinchilla", "coupled", "kaplan", "looped", "power", "recurrence")
+
+
+def test_every_law_is_recovered_here():
+    assert set(NAMED) == {name for name, law in LAWS.items() if law.curve.__module__.startswith("lossband.")}
+
+
+@pytest.mark.parametrize("law", NAMED)
+def test_the_90_percent_interval_holds_the_truth_in_13_to_20_of_20(law):
+    hits, rhat, _ = recover(law, tables=20)
+    assert rhat < 1.05
+    assert {name: count for name, count in hits.items() if not 13 <= count <= 20} == {}
+
+
+def test_chinchilla_agrees_with_the_published_refit(shared_data):
+    post, table = published.chinchilla(shared_data)
+    assert (table["off_in_se"].abs() < 1).all()
+    summary = post.summary().loc[post.coefficients]
+    assert (summary["r_hat"] < 1.01).all()
+    assert (summary[["ess_bulk", "ess_tail"]] > 1000).all(axis=None)
+    assert post.health.divergences == 0
+
+
+def test_recurrence_agrees_with_the_published_exponent_of_loops(shared_data):
+    post, table = published.recurrence(shared_data)
+    assert table.loc["phi", "inside"]
+    assert post.health.rhat_max < 1.01
