@@ -8,14 +8,13 @@ import numpy as np
 import numpyro
 import pytest
 import scipy.stats
-from numpyro.infer.util import log_density
 from scipy.stats import multivariate_normal
 
 from lossband.drift import Drift
-from lossband.laws import chinchilla
 from lossband.joint import LossModel
+from lossband.laws import chinchilla
 from lossband.noise import NU, LogLoss, Noise, find_noise, ou_innovations, ou_path
-from lossband.problem import model, pose
+from lossband.problem import pose
 from lossband.runs import FAR, measured_of, order_of, weigh
 from lossband.table import check_runs
 
@@ -33,7 +32,6 @@ CASES = {
     "all": {"run": True, "ou": True, "known": True},
 }
 every_case = pytest.mark.parametrize("case", CASES)
-
 
 
 @jax.jit
@@ -252,9 +250,7 @@ def test_points_at_one_time_leave_finite_gradients():
         "drift alone",
         "run effects",
         "OU alone",
-        pytest.param(
-            "known errors", marks=pytest.mark.xfail(strict=True, reason="reported: LogLoss.sample leaves loss_se out")
-        ),
+        "known errors",
     ],
 )
 def test_samples_have_the_covariance_of_the_density(case, curves):
@@ -319,20 +315,3 @@ def test_models_of_equal_parts_are_equal():
 def test_a_model_knows_its_tails_and_whether_it_integrates_parts_out(noise, drift, heavy, integrates):
     model = LossModel(chinchilla, find_noise(noise), drift)
     assert (model.heavy_tailed, model.integrates) == (heavy, integrates)
-
-
-@pytest.mark.xfail(strict=True, reason="reported: lossband.model's basis is not turned, so LogLoss takes a wrong shortcut")
-def test_the_public_numpyro_model_has_the_density_that_is_sampled(curves):
-    numpyro_model = model(curves.drop(columns="loss_se"), chinchilla, noise="normal")
-    problem = pose(curves.drop(columns="loss_se"), chinchilla, noise="normal")
-    runs, measured = problem.runs, weigh(problem.measured, problem.measured.mixture)
-    values = {"E": 1.6, "A": 0.7, "alpha": 0.3, "B": 0.6, "beta": 0.25, "sigma": 0.02, "tau": 0.3}
-    sampled, _ = log_density(problem.model, (runs, measured), {}, values)
-    assert float(log_density(numpyro_model, (), {}, values)[0]) == pytest.approx(float(sampled), rel=1e-9)
-
-
-@pytest.mark.xfail(strict=True, reason="reported: lossband.model's Student-t has the density of a normal")
-def test_the_public_numpyro_model_has_the_tails_it_is_asked_for(curves):
-    values = {"E": 1.6, "A": 0.7, "alpha": 0.3, "B": 0.6, "beta": 0.25, "sigma": 0.02}
-    heights = [log_density(model(curves, chinchilla, noise=tails, drift=None), (), {}, values)[0] for tails in ("normal", "student-t")]
-    assert float(heights[0]) != float(heights[1])

@@ -185,7 +185,6 @@ def test_gradients_flow_through_columns(column):
     assert float(slope) == pytest.approx(by_hand, rel=1e-12)
 
 
-@pytest.mark.xfail(strict=True, reason="reported: a numpy number on the left asks a traced Column for its numbers")
 @pytest.mark.parametrize("left", [np.float64(2.0), np.array([1.0, 2.0, 3.0])])
 @pytest.mark.parametrize("name", OPERATORS)
 def test_numpy_numbers_stand_left_of_traced_columns(name, left, column):
@@ -193,7 +192,6 @@ def test_numpy_numbers_stand_left_of_traced_columns(name, left, column):
     np.testing.assert_allclose(jax.jit(lambda c: op(left, c))(column), op(left, VALUES), rtol=1e-14)
 
 
-@pytest.mark.xfail(strict=True, reason="reported: Column has no order; a law cannot say runs.params > 1e9")
 @pytest.mark.parametrize("name", ["gt", "ge", "lt", "le"])
 def test_columns_compare_as_arrays(name, run, column):
     op = getattr(operator, name)

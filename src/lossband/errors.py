@@ -17,11 +17,11 @@ class InputError(ValueError):
 
 
 def nearest(name, known):
-    """`"; did you mean 'x'?"` for the known name nearest to `name`, or nothing."""
+    """The end of a sentence about an unknown name: `"; did you mean 'x'?"` if one is near, else `"."`."""
     import difflib
 
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; did you mean {close[0]!r}?" if close else "."
 
 
 def listed(items, limit=6):

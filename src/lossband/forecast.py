@@ -12,8 +12,8 @@ import pandas as pd
 from .errors import InputError
 from .noise import NU, ou_path
 from .problem import Problem
-from .runs import Runs, measured_of, order_of, runs_of, size_class
-from .table import check_runs, read_runs
+from .runs import clock_of, measured_of, order_of, runs_of, size_class
+from .table import check_runs, numbers, read_runs
 
 KINDS = ("mean", "run", "observation")
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -123,18 +123,11 @@ def _generator(draws, purpose):
 
 
 def read_new(problem, new, *, columns=None, loss=False):
-    """Check a table of new rows: the law's inputs, and the losses if they are needed; the user's index is kept."""
+    """Check a table of new rows: the law's inputs, the clock if the noise needs one, and the losses if asked for."""
     table = read_runs(new, columns=columns)
-    checked = check_runs(table, problem.model.law.inputs, loss=loss) if not loss else _with_losses(table, problem)
-    for name in ("tokens", "step"):
-        if name in table and name not in checked and np.issubdtype(table[name].dtype, np.number):
-            checked[name] = table[name].astype(float)
-    return checked
-
-
-def _with_losses(table, problem):
-    checked = check_runs(table, problem.model.law.inputs, loss=False)
-    return checked.assign(loss=check_runs(table, ("loss",), loss=False)["loss"])
+    clock = clock_of(table) if problem.model.noise.ou else None
+    checked = check_runs(table, problem.model.law.inputs, loss=False, clock=clock)
+    return checked.assign(loss=numbers(table, "loss")) if loss else checked
 
 
 def bands(problem, draws, new, *, kind="observation", levels=LEVELS):

@@ -118,9 +118,10 @@ class LogLoss(dist.Distribution):
         return len(self.reach) > 0 or self.noise.ou
 
     def sample(self, key, sample_shape=()):
-        keys = jax.random.split(key, 3)
+        keys = jax.random.split(key, 4)
         weights = jax.random.normal(keys[0], (*sample_shape, len(self.reach)))
         noise = self.noise.draw(keys[1], self.scales["sigma"], (*sample_shape, *self.event_shape))
+        noise = noise + self.measured.log_loss_se * jax.random.normal(keys[3], noise.shape)
         if self.noise.ou:
             noise = noise + ou_path(keys[2], self.scales, self.measured.gap, sample_shape)
         return self.location + (self.reach * weights) @ self.measured.loadings.T + noise

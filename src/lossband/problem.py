@@ -12,7 +12,7 @@ from .errors import InputError
 from .laws import find_law
 from .joint import LossModel
 from .noise import find_noise
-from .runs import Measured, Runs, Unit, measured_of, order_of, runs_of, unit_of
+from .runs import Measured, Runs, Unit, clock_of, measured_of, order_of, runs_of, unit_of
 from .table import check_runs, read_runs
 
 
@@ -64,14 +64,12 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None):
     """
     table = read_runs(runs, columns=columns)
     law = find_law(law, table)
-    frame = check_runs(table, law.inputs)
-    for name in ("tokens", "step"):  # the clock of a curve, if the law itself does not read it
-        if name in table and name not in frame and np.issubdtype(table[name].dtype, np.number):
-            frame[name] = table[name].astype(float)
+    noise = find_noise(noise)
+    frame = check_runs(table, law.inputs, clock=clock_of(table) if noise.ou else None)
     unit = unit_of(frame, law.inputs)
     order = order_of(frame)
     paths = Paths.of(frame, unit, compute_of(law, frame, unit))
-    model = LossModel(law, find_noise(noise), find_drift(drift), "loss_se" in frame)
+    model = LossModel(law, noise, find_drift(drift), "loss_se" in frame)
     ordered = frame.iloc[order]
     basis = paths.inside(ordered) if model.drift is not None else np.zeros((len(frame), 0))
     measured = measured_of(ordered, basis, run_effects=model.noise.run)

@@ -35,6 +35,8 @@ class Column:
     least: jax.Array  # smallest training value
     typical: jax.Array  # median training loss: the unit of a term's coefficient
 
+    __array_priority__ = 1000  # a numpy number on the left leaves the operation to this class
+
     @property
     def log(self):
         """ln(x / centre), `(row,)`."""
@@ -54,7 +56,8 @@ def _forward(name):
     return operator
 
 
-for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "neg", "getitem"):
+for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "neg", "getitem",
+              "lt", "le", "gt", "ge"):  # fmt: skip
     setattr(Column, f"__{_name}__", _forward(f"__{_name}__"))
 
 
@@ -125,7 +128,7 @@ def runs_of(frame, unit, *, pad_to=None):
 
 def order_of(frame):
     """Positions that put the rows of one run together, each run in the order of training."""
-    clock = _clock(frame)
+    clock = clock_of(frame)
     return np.lexsort((frame.index, frame[clock] if clock else frame.index, frame["run"]))
 
 
@@ -138,7 +141,7 @@ def measured_of(frame, drift, *, run_effects=False):
     """
     rows, size = len(frame), size_class(len(frame))
     code, names = frame["run"].factorize()
-    clock = _clock(frame)
+    clock = clock_of(frame)
     time = np.log(frame[clock].to_numpy()) if clock else np.zeros(rows)
     gap = np.where(np.diff(code, prepend=-1) != 0, FAR, np.diff(time, prepend=0.0))
     runs = size_class(len(names), 4) if run_effects else 0
@@ -171,6 +174,6 @@ def weigh(measured, mixture):
     return replace(turned, gram=turned.loadings.T @ (weight * turned.loadings))
 
 
-def _clock(frame):
+def clock_of(frame):
     """The column that orders the points of one run: tokens, else step, else none."""
     return next((name for name in ("tokens", "step") if name in frame), None)

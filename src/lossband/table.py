@@ -43,7 +43,7 @@ def read_runs(runs, *, columns=None):
         InputError: an empty table, a name in `columns` that is not there, a target outside the vocabulary, or
             two columns with one name.
     """
-    frame = pd.read_csv(runs) if isinstance(runs, str) or hasattr(runs, "__fspath__") else pd.DataFrame(runs)
+    frame = _read_csv(runs) if isinstance(runs, str) or hasattr(runs, "__fspath__") else pd.DataFrame(runs)
     for mine, ours in (columns or {}).items():
         if mine not in frame.columns:
             raise InputError(
@@ -65,22 +65,30 @@ def read_runs(runs, *, columns=None):
     return frame.reset_index(drop=True)
 
 
-def check_runs(frame, inputs, *, loss=True):
+def _read_csv(path):
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:  # pandas raises subclasses of ValueError for what it cannot parse
+        raise InputError(f"{str(path)!r} cannot be read as a CSV table: {error}.", "Check the path, or pass a frame.") from error
+
+
+def check_runs(frame, inputs, *, loss=True, clock=None):
     """Check the columns that a law needs; return them as float64 beside the labels.
 
     Args:
         frame: what `read_runs` returns.
         inputs: names of the law's inputs.
         loss: whether measured losses are needed (a forecast needs none).
+        clock: a column that orders the points of a run, if the noise needs one; it may be constant.
 
     Raises:
         InputError: missing, non-numeric, NaN, infinite or non-positive cells; a repeated measurement; an input
             with one single value.
     """
-    needed = [*inputs, *(["loss"] if loss else [])]
-    columns = {name: _numbers(frame, name) for name in needed}
+    needed = dict.fromkeys([*inputs, *([clock] if clock else []), *(["loss"] if loss else [])])
+    columns = {name: numbers(frame, name) for name in needed}
     if loss and "loss_se" in frame:
-        columns["loss_se"] = _numbers(frame, "loss_se")
+        columns["loss_se"] = numbers(frame, "loss_se")
     checked = pd.DataFrame(columns, dtype=np.float64)
     run = frame["run"] if "run" in frame else pd.Series(np.arange(len(frame)), index=frame.index)
     if run.isna().any():
@@ -88,35 +96,37 @@ def check_runs(frame, inputs, *, loss=True):
     checked.insert(0, "run", run.astype(str))
     if loss:
         _check_repeats(frame, checked)
-        for name in inputs:
+        for name in (*inputs, "loss"):
             if checked[name].nunique() == 1:
                 raise InputError(
                     f"{name} has one single value ({checked[name].iloc[0]:g}) in all {len(frame)} rows, and the law "
                     f"needs it to vary.",
-                    f"Add runs with another {name}, or use a law without {name}.",
+                    f"Add runs with another {name}{'' if name == 'loss' else f', or use a law without {name}'}.",
                 )
     return checked
 
 
-def _numbers(frame, name):
+def numbers(frame, name):
     """Column `name` as finite positive float64 `(row,)`."""
     if name not in frame:
         raise InputError(
             f"the table has no column {name!r} (it has {listed(frame.columns, 12)}){nearest(name, frame.columns)}",
             f"Add it, or name yours: columns={{'yours': {name!r}}}.",
         )
-    numbers = pd.to_numeric(frame[name], errors="coerce").astype(np.float64)
-    text = numbers.isna() & frame[name].notna()
-    if text.any() or frame[name].dtype == bool:
-        rows = text if text.any() else ~text
-        _refuse_rows(name, rows, "non-numeric value", "numbers", "Convert it with pd.to_numeric.")
-    if numbers.isna().any():
-        _refuse_rows(name, numbers.isna(), "missing value", "a number in every row", f"Drop them with runs.dropna(subset=[{name!r}]).")
-    if np.isinf(numbers).any():
-        _refuse_rows(name, np.isinf(numbers), "infinite value", "finite numbers", "Drop the diverged measurements.")
-    if (numbers <= 0).any():
-        _refuse_rows(name, numbers <= 0, "value <= 0", "positive numbers", f"Drop them with runs[runs.{name} > 0].")
-    return numbers
+    column = frame[name]
+    if column.dtype == bool or pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        _refuse_rows(name, np.ones(len(frame)), "non-numeric value", "numbers", f"It holds {column.dtype}.")
+    values = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    text = values.isna() & column.notna()
+    if text.any():
+        _refuse_rows(name, text, "non-numeric value", "numbers", "Convert it with pd.to_numeric.")
+    if values.isna().any():
+        _refuse_rows(name, values.isna(), "missing value", "a number in every row", f"Drop them with runs.dropna(subset=[{name!r}]).")
+    if np.isinf(values).any():
+        _refuse_rows(name, np.isinf(values), "infinite value", "finite numbers", "Drop the diverged measurements.")
+    if (values <= 0).any():
+        _refuse_rows(name, values <= 0, "value <= 0", "positive numbers", f"Drop them with runs[runs.{name} > 0].")
+    return values
 
 
 def _refuse_rows(name, bad, what, expected, todo):

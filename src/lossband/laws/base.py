@@ -1,14 +1,17 @@
 """What a law is: a NumPyro function of the runs that returns the expected loss, with a name and a source."""
 
-import difflib
 import re
 from dataclasses import dataclass, field, replace
 
 import jax
+import numpy as np
 import numpyro
+import numpyro.distributions as dist
 from numpyro.primitives import Messenger
 
-from ..errors import InputError, listed
+from ..errors import InputError, listed, nearest
+from ..runs import Column, Unit
+from ..table import INPUTS, numbers
 
 LAWS = {}  # every named law, filled by the @law decorator
 
@@ -29,8 +32,16 @@ class Law:
     priors: dict = field(default_factory=dict)
 
     def __call__(self, runs):
-        with _Priors(self.priors):
-            return self.curve(runs)
+        priors = _Priors(self.priors)
+        with priors:
+            loss = self.curve(runs)
+        if unmet := set(self.priors) - priors.met:
+            raise InputError(
+                f"with_priors names {listed(sorted(unmet))}, which the law {self.name!r} does not sample"
+                f"{nearest(min(unmet), priors.seen)}",
+                f"Its coefficients are {', '.join(sorted(priors.seen))}.",
+            )
+        return loss
 
     def with_priors(self, **priors):
         """The same law with these coefficients' priors replaced: `law.with_priors(alpha=dist.Beta(2, 5))`."""
@@ -39,7 +50,7 @@ class Law:
     @property
     def key(self):
         """What the law computes, hashable: its function and its priors."""
-        return self.curve, tuple((site, prior_spec(prior)) for site, prior in sorted(self.priors.items()))
+        return self.curve, self.inputs, tuple((site, _prior_key(prior)) for site, prior in sorted(self.priors.items()))
 
     def __eq__(self, other):
         return isinstance(other, Law) and self.key == other.key
@@ -48,9 +59,9 @@ class Law:
         return hash(self.key)
 
     def __reduce__(self):
-        if LAWS.get(self.name) is None or LAWS[self.name].curve is not self.curve:
-            return object.__reduce_ex__(self, 2)
-        return _restore, (self.name, self.priors)
+        if self.name in LAWS and LAWS[self.name].curve is self.curve:  # its function goes by the law's name
+            return _restore, (self.name, self.inputs, self.priors)
+        return Law, (self.curve, self.name, self.inputs, self.source, self.compute, self.priors)
 
 
 def law(*, inputs, source="", name=None, compute=None):
@@ -77,21 +88,18 @@ def find_law(wanted, frame):
 
     The default is `coupled` where the table has params and tokens, else `power` of its one varying input.
     """
-    from ..table import INPUTS
-
-    if isinstance(wanted, Law):
-        return wanted
-    if callable(wanted):
-        return Law(wanted, getattr(wanted, "__name__", "law"), _inputs_read(wanted, frame))
     present = [name for name in INPUTS if name in frame and frame[name].nunique() > 1]
     if wanted is None:
         wanted = "coupled" if {"params", "tokens"} <= set(present) else "power"
-    if wanted not in LAWS:
-        close = difflib.get_close_matches(str(wanted), LAWS, n=1, cutoff=0.4)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
-        raise InputError(f"there is no law {wanted!r}.", f"{hint}The laws are {', '.join(sorted(LAWS))}.")
-    found = LAWS[wanted]
-    return replace(found, inputs=_one_input(found, present)) if not found.inputs else found
+    if isinstance(wanted, str):
+        if wanted not in LAWS:
+            raise InputError(f"there is no law {wanted!r}{nearest(wanted, LAWS)}", f"The laws are {', '.join(sorted(LAWS))}.")
+        wanted = LAWS[wanted]
+    if not callable(wanted):
+        raise InputError(f"law= got {wanted!r}; expected a name, a Law or a function of the runs.", f"The laws are {', '.join(sorted(LAWS))}.")
+    if not isinstance(wanted, Law):
+        wanted = Law(wanted, getattr(wanted, "__name__", "law"), _inputs_read(wanted, frame))
+    return wanted if wanted.inputs else replace(wanted, inputs=_one_input(wanted, present))
 
 
 def _one_input(found, present):
@@ -105,69 +113,74 @@ def _one_input(found, present):
 
 
 def _inputs_read(curve, frame):
-    """The vocabulary columns that a user's function reads, found by running it once on the frame's columns."""
-    from ..runs import Runs, unit_of
-    from ..table import INPUTS
-
-    read = []
-
-    class Watched(Runs):
-        def __getattr__(self, name):
-            column = super().__getattr__(name)
-            read.append(name)
-            return column
-
-    names = [name for name in INPUTS if name in frame and np_numeric(frame[name])]
-    columns = frame[names].astype(float)
-    unit = unit_of(columns.assign(loss=1.0), names)
+    """The columns that a user's function reads, found by running it once on the frame."""
+    watch = _Watch(frame)
     with numpyro.handlers.seed(rng_seed=0):
-        curve(Watched({name: columns[name].to_numpy() for name in names}, unit))
-    if not read:
+        curve(watch)
+    if not watch.read:
         raise InputError(
-            f"the law {getattr(curve, '__name__', curve)!r} reads no column of the table (it has {listed(names)}).",
+            f"the law {getattr(curve, '__name__', curve)!r} reads no column of the table (it has {listed(frame.columns)}).",
             "Read its inputs as attributes: runs.params, runs.tokens.",
         )
-    return tuple(dict.fromkeys(read))
+    return tuple(dict.fromkeys(watch.read))
 
 
-def np_numeric(column):
-    """Whether a frame's column holds numbers."""
-    return column.dtype.kind in "fiu"
+class _Watch:
+    """Runs that remember which columns are read."""
+
+    def __init__(self, frame):
+        self.frame, self.read = frame, []
+        self.unit = Unit(1.0, 1.0, 0.1, {}, {})
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        values = numbers(self.frame, name).to_numpy()
+        self.read.append(name)
+        return Column(values, np.exp(np.log(values).mean()), values.min(), 1.0)
+
+
+def _prior_key(prior):
+    """A prior's form and numbers, hashable."""
+    leaves, form = jax.tree.flatten(prior)
+    return form, tuple((np.shape(leaf), tuple(np.ravel(leaf).tolist())) for leaf in leaves)
 
 
 def prior_spec(prior):
-    """A prior as plain data, `("Beta", ((2.0,), (5.0,)))`: hashable, and what a saved file holds."""
-    import numpy as np
+    """A prior as plain data, `("Beta", (("concentration0", (), (5.0,)), ...))`: what a saved file holds.
 
+    Raises:
+        InputError: a prior that its parameters alone do not make again.
+    """
     values = {name: np.asarray(getattr(prior, name)) for name in sorted(prior.arg_constraints)}
-    return type(prior).__name__, tuple((name, value.shape, tuple(value.ravel().tolist())) for name, value in values.items())
+    spec = type(prior).__name__, tuple((name, value.shape, tuple(value.ravel().tolist())) for name, value in values.items())
+    if not hasattr(dist, spec[0]) or _prior_key(prior_from(spec)) != _prior_key(prior):
+        raise InputError(f"a prior of type {spec[0]} cannot be saved.", "Use one of NumPyro's plain distributions.")
+    return spec
 
 
 def prior_from(spec):
     """The NumPyro distribution that `prior_spec` described."""
-    import numpy as np
-    import numpyro.distributions as dist
-
     name, values = spec
     if not re.fullmatch(r"[A-Za-z]+", name) or not hasattr(dist, name):
         raise InputError(f"the prior {name!r} is no distribution of this NumPyro.", "Load it with the version that saved it.")
     return getattr(dist, name)(**{arg: np.reshape(value, shape) for arg, shape, value in values})
 
 
-def _restore(name, priors):
-    return LAWS[name].with_priors(**priors)
+def _restore(name, inputs, priors):
+    return replace(LAWS[name], inputs=inputs, priors=priors)
 
 
 class _Priors(Messenger):
-    """Put these priors in place of a law's own while it runs."""
+    """Put these priors in place of a law's own while it runs; remember which sites it samples."""
 
     def __init__(self, priors):
-        self.priors = priors
+        self.priors, self.seen, self.met = priors, set(), set()
         super().__init__()
 
     def process_message(self, msg):
-        if msg["type"] == "sample" and msg["name"] in self.priors:
-            msg["fn"] = self.priors[msg["name"]]
-
-
-jax.tree_util.register_static(Law)
+        if msg["type"] == "sample":
+            self.seen.add(msg["name"])
+            if msg["name"] in self.priors:
+                self.met.add(msg["name"])
+                msg["fn"] = self.priors[msg["name"]]
