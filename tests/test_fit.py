@@ -80,7 +80,7 @@ def test_a_narrow_prior_moves_its_coefficient(grid):
 
 def test_a_numpyro_function_is_a_law(grid):
     def mine(runs):
-        E = numpyro.sample("E", dist.Uniform(0.0, 3.0))
+        E = numpyro.sample("E", dist.Normal(1.7, 0.1))
         alpha = numpyro.sample("alpha", dist.HalfNormal(1.0))
         A = numpyro.sample("A", dist.HalfNormal(3.0))
         return E + A * (runs.params / 1e8) ** -alpha + A * (runs.tokens / 1e10) ** -alpha

@@ -1,6 +1,7 @@
 """Every law: its docstring equation, gradients, monotony, units, pickles; and how a law is found or made."""
 
 import copy
+import json
 import pickle
 from dataclasses import dataclass, field
 
@@ -12,7 +13,9 @@ import numpyro.distributions as dist
 import pandas as pd
 import pytest
 
+from lossband.errors import InputError
 from lossband.laws import LAWS, Law, chinchilla, coupled, find_law, floor, kaplan, power, power_law
+from lossband.laws.base import prior_from, prior_spec
 from lossband.runs import runs_of, unit_of
 
 pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
@@ -282,13 +285,51 @@ def test_laws_of_equal_priors_are_equal():
     assert all(one != other for other in others)
 
 
-def test_laws_of_different_truncated_priors_differ():
-    one, two = (chinchilla.with_priors(alpha=dist.TruncatedNormal(loc, 0.1, low=0.0)) for loc in (0.3, 0.6))
-    assert one != two
+def log_of(base, *, scale=1.0):
+    exp, affine = dist.transforms.ExpTransform(), dist.transforms.AffineTransform(0.0, scale)
+    return dist.TransformedDistribution(base, [affine, exp])
+
+
+PRIORS = {
+    "plain": (lambda: dist.Beta(2.0, 5.0), lambda: dist.Beta(2.0, 6.0)),
+    "another form": (lambda: dist.Gamma(2.0, 5.0), lambda: dist.InverseGamma(2.0, 5.0)),
+    "truncated": (lambda: dist.TruncatedNormal(0.3, 0.1, low=0.0), lambda: dist.TruncatedNormal(0.6, 0.1, low=0.0)),
+    "end": (lambda: dist.TruncatedNormal(0.3, 0.1, low=0.0), lambda: dist.TruncatedNormal(0.3, 0.1, low=0.1)),
+    "base": (lambda: log_of(dist.Normal(0.0, 1.0)), lambda: log_of(dist.Normal(1.0, 1.0))),
+    "transform": (lambda: log_of(dist.Normal(0.0, 1.0)), lambda: log_of(dist.Normal(0.0, 1.0), scale=2.0)),
+}
+
+
+@pytest.mark.parametrize("case", PRIORS)
+def test_laws_are_compared_by_all_numbers_of_their_priors(case):
+    one, other = PRIORS[case]
+    laws = [chinchilla.with_priors(alpha=prior) for prior in (one(), one(), other())]
+    assert laws[0] == laws[1] and hash(laws[0]) == hash(laws[1]) and laws[0] != laws[2]
+
+
+@pytest.mark.parametrize(("form", "numbers"), [("Beta", (2.0, 5.0)), ("LogNormal", (-1.0, 0.5)), ("HalfNormal", ([1.0, 2.0],))])
+def test_a_prior_comes_back_from_its_plain_data(form, numbers):
+    prior = getattr(dist, form)(*map(jnp.array, numbers))
+    spec = json.loads(json.dumps(prior_spec(prior)))
+    again = prior_from((spec[0], [tuple(argument) for argument in spec[1]]))
+    assert type(again) is type(prior)
+    np.testing.assert_array_equal(again.log_prob(0.3), prior.log_prob(0.3))
+
+
+def test_a_prior_that_no_numpyro_has_is_refused():
+    with pytest.raises(InputError, match="'Betta' is no distribution"):
+        prior_from(("Betta", ()))
+
+
+@pytest.mark.xfail(strict=True, reason="reported: prior_from raises TypeError inside prior_spec")
+@pytest.mark.parametrize("case", ["truncated", "base"])
+def test_a_prior_that_cannot_be_saved_is_refused(case):
+    with pytest.raises(InputError, match="cannot be saved"):
+        prior_spec(PRIORS[case][0]())
 
 
 def test_a_prior_of_no_site_is_refused():
-    with pytest.raises(Exception, match="alhpa"):
+    with pytest.raises(InputError, match="names alhpa, which the law 'chinchilla' does not sample; did you mean 'alpha'"):
         evaluate(chinchilla.with_priors(alhpa=dist.Beta(2.0, 5.0)), runs_for("chinchilla"), CASES["chinchilla"].values)
 
 
@@ -325,22 +366,55 @@ def test_compute_of_recurrence_is_the_parameters_applied_times_the_tokens():
     np.testing.assert_allclose(LAWS["recurrence"].compute(runs), applied * x["tokens"], rtol=1e-14)
 
 
-def test_the_floor_and_the_coefficients_have_the_priors_of_their_docstrings():
-    table = table_of("chinchilla")
+def log_normal(median, width):
+    return dist.LogNormal, (np.log(median), width)
+
+
+STATED = {  # (smallest loss, median loss, smallest inputs) -> coefficient -> prior, from the docstrings
+    "chinchilla": lambda *_: {"alpha": log_normal(0.28, 0.4), "beta": log_normal(0.32, 0.45)},
+    "coupled": lambda *_: {
+        "alpha": log_normal(0.28, 0.4),
+        "beta": log_normal(0.32, 0.45),
+        "g": (dist.LogNormal, (-0.6, 0.4)),
+    },
+    "kaplan": lambda least, typical, _: {
+        "R": log_normal(typical, 0.3),
+        "p": (dist.Uniform, (0.0, 1.0)),
+        "alpha_N": log_normal(0.08, 0.5),
+        "alpha_D": log_normal(0.1, 0.5),
+    },
+    "looped": lambda least, typical, inputs: {
+        "alpha": log_normal(0.3, 0.45),
+        "beta": log_normal(0.3, 0.45),
+        "gamma": log_normal(0.3, 0.45),
+        "t1": log_normal(inputs["params"], 1.0),
+        "t2": log_normal(inputs["tokens"], 1.0),
+        "t3": log_normal(inputs["loops"], 1.0),
+    },
+    "recurrence": lambda *_: {
+        "phi": (dist.Normal, (0.5, 0.4)),
+        "alpha": log_normal(0.28, 0.4),
+        "beta": log_normal(0.32, 0.45),
+    },
+    "power": lambda *_: {"alpha": log_normal(0.3, 0.6)},
+}
+
+
+@every_law
+def test_the_priors_are_those_of_the_docstrings(name):
+    table = table_of(name)
     with numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
-        chinchilla(runs_for("chinchilla", table))
+        LAWS[name](runs_for(name, table))
     least, typical = table["loss"].min(), table["loss"].median()
-    stated = {
-        "E": (0.65 * least, 0.5),
-        "A": (0.2 * typical, 1.0),
-        "B": (0.2 * typical, 1.0),
-        "alpha": (0.28, 0.4),
-        "beta": (0.32, 0.45),
-    }
-    for site, (median, width) in stated.items():
+    everywhere = {"E": log_normal(0.65 * least, 0.5)} | {weight: log_normal(0.2 * typical, 1.0) for weight in "ABC"}
+    stated = STATED[name](least, typical, table.min())
+    stated |= {site: prior for site, prior in everywhere.items() if site in CASES[name].values}
+    assert set(stated) == set(CASES[name].values)
+    for site, (form, numbers) in stated.items():
         prior = trace[site]["fn"]
-        assert type(prior) is dist.LogNormal
-        assert (float(jnp.exp(prior.loc)), float(prior.scale)) == pytest.approx((median, width), rel=1e-9), site
+        assert type(prior) is form
+        mine = [float(getattr(prior, argument)) for argument in form.arg_constraints]
+        assert mine == pytest.approx(list(form(*numbers).get_args().values()), rel=1e-9), site
 
 
 def mine(runs):

@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 
 from lossband.coordinates import Space
-from lossband.mode import Place, find_mode, newton
+from lossband.mode import Place, at, find_mode, newton
 from lossband.problem import pose
 
 pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
@@ -67,11 +67,11 @@ def test_newton_never_climbs_and_never_steps_onto_nan():
 
 @pytest.fixture(scope="module")
 def climbed(x64, quick_compile):
-    """The mode of one simulated sweep, found once: (space, potential and its slope, mode, factor, found, prior)."""
+    """The mode of one simulated sweep under the default noise and drift: (space, potential and slope, mode, factor, found, prior)."""
     rng = np.random.default_rng(3)
     params, tokens = (m.ravel() for m in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 5e10, 4)))
     loss = (1.69 + 406.4 * params**-0.34 + 410.7 * tokens**-0.28) * np.exp(rng.normal(0, 0.005, 16))
-    problem = pose({"params": params, "tokens": tokens, "loss": loss}, "chinchilla", noise="normal")
+    problem = pose({"params": params, "tokens": tokens, "loss": loss}, "chinchilla")
     search = jax.jit(lambda runs, measured, key: find_mode(problem.model, runs, measured, key, 3, 200))
     mode, factor, measured, found, prior = search(problem.runs, problem.measured, jax.random.key(0))
     space = Space.of(problem.model, problem.runs, measured)
@@ -99,6 +99,15 @@ def test_the_factor_whitens_the_curvature(climbed):
     _, potential, mode, factor, _, _ = climbed
     slopes = [(potential(mode + 1e-4 * f)[1] - potential(mode - 1e-4 * f)[1]) / 2e-4 for f in factor.T]
     np.testing.assert_allclose(factor.T @ np.stack(slopes, axis=1), np.eye(7), atol=1e-4)
+
+
+def test_the_mixture_is_the_one_expected_at_the_mode(climbed):
+    """The Student-t's fixed point: what expectation-maximisation would change next is little, and rows do differ."""
+    space, _, mode, *_ = climbed
+    values, _ = space.constrained(mode)
+    expected = at(space.model, values)(space.runs, space.measured).expected_mixture(space.measured.log_loss)
+    np.testing.assert_allclose(space.measured.mixture, expected, rtol=0.02)
+    assert np.ptp(expected) > 0.5
 
 
 def test_the_mode_lies_near_the_truth(climbed):

@@ -43,6 +43,25 @@ def reads_loops(runs):
     return runs.loops**-0.3
 
 
+def reads_params(runs):
+    return 3 + runs.params**-0.3
+
+
+def reads_losses(runs):
+    return runs.loss * runs.params**-0.3
+
+
+def reads_batch(runs):
+    return runs.params**-0.3 + runs.batch**-0.3
+
+
+def steps_of_runs(bad):
+    """Two runs of 18 steps, row 3 with a bad one, and a law that reads the size alone."""
+    return lambda t: t.drop(columns="tokens").assign(run=["a", "b"] * 18, step=[*range(1, 4), bad, *range(5, 37)])
+
+
+OU = {"law": reads_params, "noise": "normal+ou"}  # this noise needs to know the order of the rows of a run
+
 # name: (what spoils the table, options of `pose`, what the message says)
 BAD = {
     "a missing column": (lambda t: t.drop(columns="tokens"), {}, r"no column 'tokens' \(it has params, loss\)"),
@@ -55,6 +74,7 @@ BAD = {
     "minus infinity": (spoil("params", [0], -np.inf), {}, "params has 1 infinite value"),
     "zero": (spoil("params", [7], 0.0), {}, r"params has 1 value <= 0 \(row 7\).*runs\[runs.params > 0\]"),
     "negative": (spoil("loss", [5, 6], -2.0), {}, r"loss has 2 values? <= 0 \(rows 5, 6\)"),
+    "dates": (lambda t: t.assign(tokens=pd.date_range("2024", periods=36)), {}, "tokens has 36 non-numeric values"),
     "many bad rows": (spoil("loss", range(9), -2.0), {}, r"\(rows 0, 1, 2, 3, 4, 5 and 3 more\)"),
     "a bad known error": (lambda t: t.assign(loss_se=0.0), {}, "loss_se has 36 values? <= 0"),
     "no rows": (lambda t: t[t.loss < 0], {}, "the table has no rows"),
@@ -65,6 +85,7 @@ BAD = {
         "rows 3, 36 agree in params, tokens, run",
     ),
     "one single value": (lambda t: t.assign(params=3e8), {}, r"params has one single value \(3e\+08\) in all 36 rows"),
+    "losses that do not vary": (lambda t: t.assign(loss=2.5), {}, r"loss has one single value \(2.5\)"),
     "a run without a label": (lambda t: t.assign(run=["a", None] * 18), {}, r"run has 18 missing labels \(rows 1, 3,"),
     "two columns of one name": (lambda t: t.assign(N=1).rename(columns={"N": "loss"}), {}, "more than one column loss"),
     "columns= onto a column": (lambda t: t.assign(N=1), {"columns": {"N": "params"}}, "more than one column params"),
@@ -76,6 +97,11 @@ BAD = {
     "a bad part of the noise": (keep, {"noise": "normal+ar1"}, r"noise= got 'normal\+ar1'"),
     "bad drift": (keep, {"drift": "none"}, "drift= takes 'default', None or a lossband.Drift, and got 'none'"),
     "a law that reads nothing": (keep, {"law": reads_nothing}, r"law 'reads_nothing' reads no column.*params, tokens"),
+    "a law of a missing column": (keep, {"law": reads_loops}, "no column 'loops'"),
+    "a law of zeros": (lambda t: t.assign(loops=[0, 1] * 18), {"law": reads_loops}, "loops has 18 values? <= 0"),
+    "no law at all": (keep, {"law": 3}, "law= got 3; expected a name, a Law or a function"),
+    "a step that is missing": (steps_of_runs(np.nan), OU, "step has 1 missing value"),
+    "a step zero": (steps_of_runs(0), OU, "step has 1 value <= 0"),
     "power of two inputs": (keep, {"law": "power"}, r"takes one input, and the table has 2 that vary \(params, tokens\)"),
     "power of no input": (lambda t: t[["loss"]], {"law": "power"}, "takes one input, and the table has 0 that vary"),
 }
@@ -188,35 +214,33 @@ def test_any_table_is_either_checked_whole_or_refused():
     assert min(outcomes.count("checked"), outcomes.count("refused")) >= 20  # the search reached both sides
 
 
-def not_pandas_own(call):
-    """What a call raises, if anything: bad input must be an `InputError`."""
-    with pytest.raises(InputError):
-        call()
-
-
 @pytest.mark.parametrize("name", ["nowhere.csv", "empty.csv"])
 def test_a_csv_that_cannot_be_read_is_bad_input(name, tmp_path):
     (tmp_path / "empty.csv").touch()
-    not_pandas_own(lambda: read_runs(tmp_path / name))
+    with pytest.raises(InputError, match=f"{name}' cannot be read as a CSV table"):
+        read_runs(tmp_path / name)
 
 
-def test_dates_are_not_numbers(sweep):
-    not_pandas_own(lambda: check_runs(read_runs(sweep.assign(tokens=pd.date_range("2024", periods=36))), INPUTS))
+def test_a_column_that_nothing_reads_may_hold_anything(sweep):
+    assert len(pose(sweep.assign(step=0, note=None), "chinchilla").frame) == 36
 
 
-def test_a_users_law_of_a_missing_column_is_bad_input(sweep):
-    not_pandas_own(lambda: pose(sweep, reads_loops))
+REPORTED = {
+    "a law of the losses": (keep, {"law": reads_losses}, "reads .*loss"),
+    "autocorrelation without a clock": (lambda t: steps_of_runs(1)(t).drop(columns="step"), OU, "tokens|step"),
+    "autocorrelation without runs": (lambda t: steps_of_runs(4)(t).drop(columns="run"), OU, "run"),
+}
 
 
-def test_a_users_law_of_a_zero_is_bad_input(sweep):
-    not_pandas_own(lambda: pose(sweep.assign(loops=[0, 1] * 18), reads_loops))
+@pytest.mark.xfail(strict=True, reason="reported: src accepts it")
+@pytest.mark.parametrize("case", REPORTED)
+def test_bad_input_that_is_not_refused_yet(case, sweep):
+    change, options, message = REPORTED[case]
+    with pytest.raises(InputError, match=message):
+        pose(change(sweep), **options)
 
 
-def test_losses_that_do_not_vary_are_bad_input(sweep):
-    not_pandas_own(lambda: pose(sweep.assign(loss=2.0), "chinchilla"))
-
-
-@pytest.mark.parametrize("bad", [np.nan, 0.0, -1.0])
-def test_a_clock_that_the_law_does_not_read_is_checked(bad, curves):
-    steps = curves.assign(step=np.where(curves.index == 3, bad, curves.tokens)).drop(columns="tokens")
-    not_pandas_own(lambda: pose(steps, lambda runs: 3 + runs.params**-0.3, noise="normal+ou"))
+@pytest.mark.xfail(strict=True, reason="reported: a law may read any column, but repeats are told apart by the vocabulary's")
+def test_rows_that_differ_in_a_column_that_the_law_reads_are_no_repeats(sweep):
+    table = sweep.drop(columns="tokens").assign(run="a", batch=np.arange(1, 37))
+    assert len(pose(table, reads_batch).frame) == 36
