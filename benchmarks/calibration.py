@@ -67,7 +67,7 @@ def averaged(scores, baseline="plain"):
     """The table of models: coverage averaged over groups, CRPS ratio and log score difference to the plain law."""
     keys = ["set", "distance"]
     base = scores[scores.model == baseline].set_index(keys)
-    scores = scores.join(base[["crps", "log_score"]], on=keys, rsuffix="_plain")
+    scores = scores.join(base[["crps", "log_score"]].add_suffix("_plain"), on=keys)
     scores["crps_ratio"] = np.log(scores.crps / scores.crps_plain)
     scores["log_score_gain"] = scores.log_score - scores.log_score_plain
     columns = ["c50", "c80", "c90", "c95", "crps_ratio", "log_score_gain"]

@@ -321,7 +321,6 @@ def test_a_prior_that_no_numpyro_has_is_refused():
         prior_from(("Betta", ()))
 
 
-@pytest.mark.xfail(strict=True, reason="reported: prior_from raises TypeError inside prior_spec")
 @pytest.mark.parametrize("case", ["truncated", "base"])
 def test_a_prior_that_cannot_be_saved_is_refused(case):
     with pytest.raises(InputError, match="cannot be saved"):

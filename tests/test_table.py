@@ -225,22 +225,20 @@ def test_a_column_that_nothing_reads_may_hold_anything(sweep):
     assert len(pose(sweep.assign(step=0, note=None), "chinchilla").frame) == 36
 
 
-REPORTED = {
+UNUSABLE = {
     "a law of the losses": (keep, {"law": reads_losses}, "reads .*loss"),
     "autocorrelation without a clock": (lambda t: steps_of_runs(1)(t).drop(columns="step"), OU, "tokens|step"),
     "autocorrelation without runs": (lambda t: steps_of_runs(4)(t).drop(columns="run"), OU, "run"),
 }
 
 
-@pytest.mark.xfail(strict=True, reason="reported: src accepts it")
-@pytest.mark.parametrize("case", REPORTED)
-def test_bad_input_that_is_not_refused_yet(case, sweep):
-    change, options, message = REPORTED[case]
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_what_a_model_cannot_use_is_refused(case, sweep):
+    change, options, message = UNUSABLE[case]
     with pytest.raises(InputError, match=message):
         pose(change(sweep), **options)
 
 
-@pytest.mark.xfail(strict=True, reason="reported: a law may read any column, but repeats are told apart by the vocabulary's")
-def test_rows_that_differ_in_a_column_that_the_law_reads_are_no_repeats(sweep):
-    table = sweep.drop(columns="tokens").assign(run="a", batch=np.arange(1, 37))
-    assert len(pose(table, reads_batch).frame) == 36
+def test_a_law_of_a_column_outside_the_vocabulary_is_refused(sweep):
+    with pytest.raises(InputError, match="reads runs.batch, which is no input of lossband"):
+        pose(sweep.assign(batch=np.arange(1, 37)), reads_batch)

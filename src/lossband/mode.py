@@ -59,7 +59,7 @@ def _climb(space, start):
             expected = at(model, values)(space.runs, measured).expected_mixture(measured.log_loss)
             measured = weigh(measured, jnp.where(stage == 1, expected, measured.mixture))
         measured = replace(measured, exact=jnp.where(stage == 2, 1.0, 0.0))
-        place = newton(shape, place.point, measured, ROUND)
+        place = newton(shape, place.point, measured, ROUND, place.damping)
         return (place, measured), place.height
 
     exact = EXACT if model.heavy_tailed and not model.integrates else 0
@@ -70,12 +70,13 @@ def _climb(space, start):
 
 
 class Place(NamedTuple):
-    """A point, `(d,)`, and the potential, gradient and Hessian there."""
+    """A point, `(d,)`, the potential, gradient and Hessian there, and the damping that Newton's method has come to."""
 
     point: jax.Array
     height: jax.Array
     gradient: jax.Array
     hessian: jax.Array
+    damping: jax.Array = 1.0
 
 
 def shape_of(space):
@@ -92,7 +93,7 @@ def shape_of(space):
     return jax.jit(shape)
 
 
-def newton(shape, start, measured, iterations):
+def newton(shape, start, measured, iterations, damping=1.0):
     """Minimise by Newton's method with an exact Hessian, damped as in Levenberg-Marquardt, saddles turned downhill.
 
     Returns:
@@ -105,14 +106,14 @@ def newton(shape, start, measured, iterations):
         here = shape(trial, measured)
         better = here.height < best.height
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), here, best)
-        damping = jnp.clip(damping * jnp.where(better, 0.2, 5.0), 1e-10, 1e10)
+        damping = jnp.clip(damping * jnp.where(better, 0.2, 5.0), 1e-3, 1e10)
         curvature, axes = jnp.linalg.eigh(best.hessian)
         trial = best.point - axes @ ((best.gradient @ axes) / (jnp.abs(curvature) + damping))
         return (best, trial, damping), None
 
     nowhere = Place(start, jnp.inf, jnp.zeros(dim), jnp.eye(dim))
-    (best, _, _), _ = jax.lax.scan(step, (nowhere, start, 1.0), None, length=iterations)
-    return best
+    (best, _, damping), _ = jax.lax.scan(step, (nowhere, start, damping), None, length=iterations)
+    return best._replace(damping=damping)
 
 
 def prior_draw(space, key):

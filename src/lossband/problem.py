@@ -65,6 +65,11 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None):
     table = read_runs(runs, columns=columns)
     law = find_law(law, table)
     noise = find_noise(noise)
+    if noise.ou and (clock_of(table) is None or "run" not in table):
+        raise InputError(
+            "noise with '+ou' needs to know the points of each run and their order: columns run, and tokens or step.",
+            "Add them, or leave out '+ou'.",
+        )
     frame = check_runs(table, law.inputs, clock=clock_of(table) if noise.ou else None)
     unit = unit_of(frame, law.inputs)
     order = order_of(frame)

@@ -42,6 +42,9 @@ class Column:
         """ln(x / centre), `(row,)`."""
         return jnp.log(self.values / self.centre)
 
+    def __iter__(self):
+        return iter(self.values)
+
     def __jax_array__(self):
         return self.values
 

@@ -135,6 +135,8 @@ class _Watch:
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
+        if name not in INPUTS:
+            raise InputError(f"the law reads runs.{name}, which is no input of lossband{nearest(name, INPUTS)}", f"Use one of {', '.join(INPUTS)}.")
         values = numbers(self.frame, name).to_numpy()
         self.read.append(name)
         return Column(values, np.exp(np.log(values).mean()), values.min(), 1.0)
@@ -154,7 +156,11 @@ def prior_spec(prior):
     """
     values = {name: np.asarray(getattr(prior, name)) for name in sorted(prior.arg_constraints)}
     spec = type(prior).__name__, tuple((name, value.shape, tuple(value.ravel().tolist())) for name, value in values.items())
-    if not hasattr(dist, spec[0]) or _prior_key(prior_from(spec)) != _prior_key(prior):
+    try:
+        again = _prior_key(prior_from(spec))
+    except TypeError:  # its constructor takes something else than its parameters
+        again = None
+    if again != _prior_key(prior):
         raise InputError(f"a prior of type {spec[0]} cannot be saved.", "Use one of NumPyro's plain distributions.")
     return spec
 
