@@ -91,7 +91,7 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None):
 
 def coefficients(problem):
     """Names of the law's own coefficients."""
-    with numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
+    with jax.enable_x64(True), numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
         problem.model.law(problem.runs)
     return [name for name, site in trace.items() if site["type"] == "sample"]
 
@@ -99,6 +99,7 @@ def coefficients(problem):
 def compute_of(law, frame, unit):
     """Training compute of each row, `(row,)`, up to a constant: the law's own, or the product of its inputs."""
     if law.compute is not None:
-        return np.asarray(law.compute(runs_of(frame, unit)))
+        with jax.enable_x64(True):
+            return np.asarray(law.compute(runs_of(frame, unit)))
     return np.prod([frame[name].to_numpy() / unit.centre[name] for name in law.inputs], axis=0)
 

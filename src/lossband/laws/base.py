@@ -115,7 +115,7 @@ def _one_input(found, present):
 def _inputs_read(curve, frame):
     """The columns that a user's function reads, found by running it once on the frame."""
     watch = _Watch(frame)
-    with numpyro.handlers.seed(rng_seed=0):
+    with jax.enable_x64(True), numpyro.handlers.seed(rng_seed=0):
         curve(watch)
     if not watch.read:
         raise InputError(
