@@ -9,7 +9,6 @@ to the plain law's on the same splits (geometric mean); the log score is a diffe
 """
 
 import argparse
-import json
 import sys
 import time
 
@@ -18,7 +17,6 @@ import pandas as pd
 
 import lossband as lb
 from lossband import score
-from lossband.drift import Drift
 
 from . import huber
 from .sets import splits
@@ -40,8 +38,12 @@ def forecasts(model, chosen, *, seed=0, options=None):
     if model == "huber":
         return [(huber.forecast(s.train, s.test, seed=seed), np.nan, np.nan) for s in chosen]
     options = options or MODELS[model]
-    posteriors = lb.fit_many([s.train for s in chosen], options.get("law", "coupled"), seed=seed,
-                             **{k: v for k, v in options.items() if k != "law"})
+    posteriors = lb.fit_many(
+        [s.train for s in chosen],
+        options.get("law", "coupled"),
+        seed=seed,
+        **{k: v for k, v in options.items() if k != "law"},
+    )
     return [
         (post.draws(s.test).to_numpy(), post.health.rhat_max, post.health.divergences)
         for post, s in zip(posteriors, chosen, strict=True)
@@ -84,12 +86,18 @@ def averaged(scores, baseline="plain"):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="*", default=["plain", "coupled", "default", "huber"], choices=[*MODELS, "huber"])
+    parser.add_argument(
+        "models", nargs="*", default=["plain", "coupled", "default", "huber"], choices=[*MODELS, "huber"]
+    )
     parser.add_argument("--set", action="append", help="only these sets")
     parser.add_argument("--distance", action="append", help="only these distances")
     parser.add_argument("--json", help="write every split's scores here")
     args = parser.parse_args()
-    chosen = [s for s in splits() if (not args.set or s.set in args.set) and (not args.distance or s.distance in args.distance)]
+    chosen = [
+        s
+        for s in splits()
+        if (not args.set or s.set in args.set) and (not args.distance or s.distance in args.distance)
+    ]
     parts = []
     for model in dict.fromkeys(["plain", *args.models]):
         start = time.time()

@@ -89,7 +89,12 @@ def _objective(theta, y, x, z, weight):
 def _descend(start, y, x, z, weight):
     # the sum of the losses, never their mean: with the mean, L-BFGS stops early
     return minimize(
-        _objective, start, args=(y, x, z, weight), jac=True, method="L-BFGS-B", bounds=BOUNDS,
+        _objective,
+        start,
+        args=(y, x, z, weight),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=BOUNDS,
         options={"maxiter": 2000, "ftol": 1e-12, "gtol": 1e-6},
     )
 

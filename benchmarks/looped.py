@@ -18,7 +18,14 @@ from lossband import score
 from lossband.cli import DEMO_ROWS, WARM
 from lossband.datasets import thin
 
-PUBLISHED = {"all": "0.960", "3 of 5 sizes": "0.954", "tokens 25 %": "0.939", "tokens 50 %": "0.961", "tokens 75 %": "0.962", "2 of 4 loops": "0.958"}
+PUBLISHED = {
+    "all": "0.960",
+    "3 of 5 sizes": "0.954",
+    "tokens 25 %": "0.939",
+    "tokens 50 %": "0.961",
+    "tokens 75 %": "0.962",
+    "2 of 4 loops": "0.958",
+}
 
 
 def cuts(curves):
@@ -36,11 +43,19 @@ def evaluate(curves, law="looped", **options):
     """One row a fit: R2 over all points, coverage, bias and CRPS of ln loss over the unseen ones."""
     chosen = list(cuts(curves))
     rows = []
-    for (kind, mask), post in zip(chosen, lb.fit_many([curves[mask] for _, mask in chosen], law, **options), strict=True):
+    for (kind, mask), post in zip(
+        chosen, lb.fit_many([curves[mask] for _, mask in chosen], law, **options), strict=True
+    ):
         draws = post.draws(curves).to_numpy()
         loss = curves["loss"].to_numpy()
         r2 = 1 - np.sum((np.median(draws, 0) - loss) ** 2) / np.sum((loss - loss.mean()) ** 2)
-        row = {"fit on": kind, "rows": mask.sum(), "R2": r2, "rhat": post.health.rhat_max, "divergences": post.health.divergences}
+        row = {
+            "fit on": kind,
+            "rows": mask.sum(),
+            "R2": r2,
+            "rhat": post.health.rhat_max,
+            "divergences": post.health.divergences,
+        }
         if not mask.all():
             unseen, truth = np.log(draws[:, ~mask]), np.log(loss[~mask])
             row |= dict(zip(("cover_50", "cover_90"), score.coverage(unseen, truth, (0.5, 0.9)), strict=True))
@@ -58,7 +73,11 @@ def main():
     shown = grouped[["R2", "cover_50", "cover_90", "bias", "crps"]].mean()
     shown.insert(0, "fits", grouped.size())
     shown.insert(1, "published R2", pd.Series(PUBLISHED))
-    shown["R2 worst"], shown["rhat max"], shown["divergences"] = grouped["R2"].min(), grouped["rhat"].max(), grouped["divergences"].sum()
+    shown["R2 worst"], shown["rhat max"], shown["divergences"] = (
+        grouped["R2"].min(),
+        grouped["rhat"].max(),
+        grouped["divergences"].sum(),
+    )
     print(shown.to_string(float_format=lambda v: f"{v:.3f}"))
     print(f"{len(table)} fits in {time.time() - start:.0f} s")
 

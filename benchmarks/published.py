@@ -12,7 +12,14 @@ import lossband as lb
 
 from .sets import DATA
 
-CHINCHILLA = {"E": (1.817, 0.026), "alpha": (0.348, 0.015), "beta": (0.366, 0.021), "A_natural": (482, 125), "B_natural": (2085, 1293), "a": (0.513, 0.020)}
+CHINCHILLA = {
+    "E": (1.817, 0.026),
+    "alpha": (0.348, 0.015),
+    "beta": (0.366, 0.021),
+    "A_natural": (482, 125),
+    "B_natural": (2085, 1293),
+    "a": (0.513, 0.020),
+}
 RECURRENCE = {"phi": 0.459, "E": 1.568, "alpha": 0.199, "beta": 0.369}
 
 
@@ -23,7 +30,13 @@ def chinchilla(data=DATA):
     draws = {**post.sites, "a": post.sites["beta"] / (post.sites["alpha"] + post.sites["beta"])}
     table = pd.DataFrame(
         {
-            name: {"published": value, "se": se, "mean": draws[name].mean(), "sd": draws[name].std(), "off_in_se": (draws[name].mean() - value) / se}
+            name: {
+                "published": value,
+                "se": se,
+                "mean": draws[name].mean(),
+                "sd": draws[name].std(),
+                "off_in_se": (draws[name].mean() - value) / se,
+            }
             for name, (value, se) in CHINCHILLA.items()
         }
     ).T
@@ -32,12 +45,20 @@ def chinchilla(data=DATA):
 
 def recurrence(data=DATA):
     """Posterior and table for the looped isoFLOP sweep."""
-    runs = pd.read_csv(data / "looped_isodepth.csv", dtype={"run": str}).rename(columns={"recurrences": "loops"})
+    runs = pd.read_csv(data / "looped_isodepth.csv", dtype={"run": str}).rename(
+        columns={"recurrences": "loops"}
+    )
     post = lb.fit(runs, "recurrence", drift=None)
     rows = {}
     for name, value in RECURRENCE.items():
         low, high = pd.Series(post.sites[name].ravel()).quantile([0.05, 0.95])
-        rows[name] = {"published": value, "mean": post.sites[name].mean(), "lo_90": low, "hi_90": high, "inside": low <= value <= high}
+        rows[name] = {
+            "published": value,
+            "mean": post.sites[name].mean(),
+            "lo_90": low,
+            "hi_90": high,
+            "inside": low <= value <= high,
+        }
     return post, pd.DataFrame(rows).T
 
 

@@ -26,7 +26,13 @@ LAW_NAMES = tuple(LAWS)
 def design(law, rows=60, seed=0):
     """A table of inputs like a real sweep's, with placeholder losses that set the unit: a median of 3 nats."""
     rng = np.random.default_rng(seed)
-    ranges = {"params": (1e7, 1e10), "tokens": (1e8, 1e11), "loops": (1, 8), "params_once": (1e6, 1e8), "params_rec": (1e7, 1e9)}
+    ranges = {
+        "params": (1e7, 1e10),
+        "tokens": (1e8, 1e11),
+        "loops": (1, 8),
+        "params_once": (1e6, 1e8),
+        "params_rec": (1e7, 1e9),
+    }
     inputs = LAWS[law].inputs or ("tokens",)
     table = pd.DataFrame({name: np.exp(rng.uniform(*np.log(ranges[name]), rows)) for name in inputs})
     if "loops" in table:
@@ -67,7 +73,10 @@ def main():
         start = time.time()
         hits, rhat, _ = recover(law, tables=args.tables, drift="default" if args.drift else None)
         shown = ", ".join(f"{name} {count}" for name, count in hits.items())
-        print(f"{law:12s} of {args.tables}: {shown}   (R-hat max {rhat:.3f}, {time.time() - start:.0f} s)", flush=True)
+        print(
+            f"{law:12s} of {args.tables}: {shown}   (R-hat max {rhat:.3f}, {time.time() - start:.0f} s)",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

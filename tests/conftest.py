@@ -47,7 +47,11 @@ def truth():
 def sweep(truth):
     """36 rows over 6 sizes x 6 budgets of tokens, Chinchilla's law with 0.5 % normal noise on ln loss."""
     params, tokens = (m.ravel() for m in np.meshgrid(np.geomspace(1e7, 1e9, 6), np.geomspace(1e9, 5e10, 6)))
-    law = truth["E"] + truth["A_natural"] * params ** -truth["alpha"] + truth["B_natural"] * tokens ** -truth["beta"]
+    law = (
+        truth["E"]
+        + truth["A_natural"] * params ** -truth["alpha"]
+        + truth["B_natural"] * tokens ** -truth["beta"]
+    )
     noise = np.random.default_rng(3).normal(0, 0.005, len(law))
     return pd.DataFrame({"params": params, "tokens": tokens, "loss": law * np.exp(noise)})
 

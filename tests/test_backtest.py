@@ -31,7 +31,18 @@ def test_bands_of_a_right_law_hold(test_of_grid):
 def test_calibration_by_size_has_a_row_for_each_and_one_for_all(test_of_grid):
     table = test_of_grid.calibration(by="params")
     assert list(table["params"])[-1] == "all"
-    assert {"rows", "runs", "cover_50", "cover_90", "cover_90_lo", "cover_90_hi", "pit_mean", "bias", "crps", "width_90"} <= set(table)
+    assert {
+        "rows",
+        "runs",
+        "cover_50",
+        "cover_90",
+        "cover_90_lo",
+        "cover_90_hi",
+        "pit_mean",
+        "bias",
+        "crps",
+        "width_90",
+    } <= set(table)
     assert (table["cover_90_lo"] <= table["cover_90"]).all()
     assert (table["cover_90"] <= table["cover_90_hi"]).all()
 
@@ -42,12 +53,30 @@ def forged(test_of_grid, *, offset, width, rows=200):
     from lossband import score
 
     truth = rng.normal(0.0, 1.0, rows)
-    draws = offset + width * rng.normal(size=(2000, 1)) * np.ones((1, rows)) + 1e-6 * rng.normal(size=(2000, rows))
-    frame = pd.DataFrame({"run": [f"r{i}" for i in range(rows)], "median": np.median(draws, 0), "bias": np.median(draws, 0) - truth})
-    frame = frame.assign(pit=score.pit(draws, truth), crps=score.crps(draws, truth), log_score=score.log_score(draws, truth))
+    draws = (
+        offset
+        + width * rng.normal(size=(2000, 1)) * np.ones((1, rows))
+        + 1e-6 * rng.normal(size=(2000, rows))
+    )
+    frame = pd.DataFrame(
+        {
+            "run": [f"r{i}" for i in range(rows)],
+            "median": np.median(draws, 0),
+            "bias": np.median(draws, 0) - truth,
+        }
+    )
+    frame = frame.assign(
+        pit=score.pit(draws, truth), crps=score.crps(draws, truth), log_score=score.log_score(draws, truth)
+    )
     for level in (0.5, 0.9):
         lo, hi = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        frame = frame.assign(**{f"lo_{100 * level:g}": lo, f"hi_{100 * level:g}": hi, f"inside_{100 * level:g}": score.covered(draws, truth, level)})
+        frame = frame.assign(
+            **{
+                f"lo_{100 * level:g}": lo,
+                f"hi_{100 * level:g}": hi,
+                f"inside_{100 * level:g}": score.covered(draws, truth, level),
+            }
+        )
     return replace(test_of_grid, frame=frame, levels=(0.5, 0.9))
 
 
@@ -67,7 +96,9 @@ def test_calibration_catches_a_biased_band(test_of_grid, offset, words):
 
 
 def test_calibration_catches_a_band_wider_than_need_be(test_of_grid):
-    assert "wider than it need be" in forged(test_of_grid, offset=0.0, width=4.0).calibration().attrs["notes"][0]
+    assert (
+        "wider than it need be" in forged(test_of_grid, offset=0.0, width=4.0).calibration().attrs["notes"][0]
+    )
 
 
 def test_a_run_is_never_on_both_sides(curves):

@@ -21,7 +21,10 @@ def demo(tmp_path_factory):
 def test_demo_prints_diagnostics_then_coefficients_then_calibration_then_gaps(demo):
     _, status, out, _ = demo
     assert status == 0
-    places = [out.index(words) for words in ("R-hat max", "alpha", "Calibration by model size", "Signed gap per curve")]
+    places = [
+        out.index(words)
+        for words in ("R-hat max", "alpha", "Calibration by model size", "Signed gap per curve")
+    ]
     assert places == sorted(places)
 
 

@@ -51,7 +51,9 @@ def tried(name):
     def one(prior):
         vector = space.coordinates(prior)
         values, log_volume = space.constrained(vector)
-        _, exact_volume = jnp.linalg.slogdet(jax.jacfwd(lambda v: unconstrained(space, space.constrained(v)[0]))(vector))
+        _, exact_volume = jnp.linalg.slogdet(
+            jax.jacfwd(lambda v: unconstrained(space, space.constrained(v)[0]))(vector)
+        )
         free = {site: bijection(space, site).inv(value) for site, value in values.items()}
         numpyros = potential_energy(space.model, (space.runs, space.measured), {}, free)
         return {
@@ -105,7 +107,9 @@ def test_coordinates_are_the_level_at_the_centre_and_the_logs_of_the_slopes(name
     prior, vector, typical = tried(name)["prior"], tried(name)["vector"], space_of(name).runs.unit.typical
     place = {site: i for i, site in enumerate(sorted(prior))}
     assert prior["E"].min() > 15 * 0.02 * typical  # e^-15 is the error of the level, in widths
-    np.testing.assert_allclose(vector[:, place["E"]], (prior["E"] + prior["A"] + prior["B"]) / typical, rtol=1e-7)
+    np.testing.assert_allclose(
+        vector[:, place["E"]], (prior["E"] + prior["A"] + prior["B"]) / typical, rtol=1e-7
+    )
     np.testing.assert_allclose(vector[:, place["A"]], np.log(prior["alpha"] * prior["A"]), rtol=1e-9)
     np.testing.assert_allclose(vector[:, place["B"]], np.log(prior["beta"] * prior["B"]), rtol=1e-9)
 
@@ -117,11 +121,17 @@ def test_the_softened_floor_is_the_docstrings():
     for fraction in (1e-6, 0.1, 1.0, 3.0):
         values = {site: v[0] for site, v in prior.items()} | {"E": fraction * w}
         c = space.coordinates(values)[at] * space.runs.unit.typical
-        assert float(w * np.logaddexp(0.0, (c - values["A"] - values["B"]) / w)) == pytest.approx(fraction * w, rel=1e-6)
+        assert float(w * np.logaddexp(0.0, (c - values["A"] - values["B"]) / w)) == pytest.approx(
+            fraction * w, rel=1e-6
+        )
 
 
 def test_the_potential_and_its_slope_are_finite_where_the_level_is_far_too_low():
-    space, prior, vector = space_of("chinchilla"), tried("chinchilla")["prior"], tried("chinchilla")["vector"][0]
+    space, prior, vector = (
+        space_of("chinchilla"),
+        tried("chinchilla")["prior"],
+        tried("chinchilla")["vector"][0],
+    )
     total = float((prior["A"] + prior["B"])[0] / space.runs.unit.typical)
     at = sorted(prior).index("E")
     low = jnp.stack([vector.at[at].set(total - 0.02 * below) for below in (1.0, 29.0, 31.0, 300.0)])

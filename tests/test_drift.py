@@ -49,7 +49,9 @@ def test_the_basis_has_the_covariance_of_two_sided_brownian_motion_at_the_knots(
 def test_increments_between_knots_are_brownian_wherever_the_centre_lies(layout):
     paths = paths_of(table_of(LEVELS[layout]))
     steps = np.diff(paths.inside(at_logs(paths, paths.knots["tokens"])), axis=0)
-    np.testing.assert_allclose(steps @ steps.T, unit2(paths) * np.diag(np.diff(paths.knots["tokens"])), atol=1e-14)
+    np.testing.assert_allclose(
+        steps @ steps.T, unit2(paths) * np.diag(np.diff(paths.knots["tokens"])), atol=1e-14
+    )
 
 
 @every_layout
@@ -74,7 +76,10 @@ def test_the_path_is_zero_at_the_centre_and_linear_between_knots(layout):
     paths = paths_of(table_of(LEVELS[layout]))
     assert (paths.inside(at_logs(paths, [0.0])) == 0).all()
     knots = paths.knots["tokens"]
-    phi, between = paths.inside(at_logs(paths, knots)), paths.inside(at_logs(paths, 0.3 * knots[:-1] + 0.7 * knots[1:]))
+    phi, between = (
+        paths.inside(at_logs(paths, knots)),
+        paths.inside(at_logs(paths, 0.3 * knots[:-1] + 0.7 * knots[1:])),
+    )
     np.testing.assert_allclose(between, 0.3 * phi[:-1] + 0.7 * phi[1:], atol=1e-13)
 
 
@@ -150,14 +155,18 @@ def test_the_edge_is_zero_inside_the_compute_of_the_data_and_linear_beyond():
     np.testing.assert_array_equal(paths.edge(compute), 0.0)
     slope = np.log(table.loss).std(ddof=0) / np.ptp(np.log10(compute))  # of ln loss a decade of compute
     beyond = compute.max() * 10.0 ** np.array([0.0, 0.5, 1.0, 3.0])
-    np.testing.assert_allclose(paths.edge(beyond), slope * np.array([0.0, 0.5, 1.0, 3.0]), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        paths.edge(beyond), slope * np.array([0.0, 0.5, 1.0, 3.0]), rtol=1e-9, atol=1e-12
+    )
 
 
 def test_extrapolation_is_the_distance_from_the_ranges_in_decades():
     table = two_inputs()
     paths = paths_of(table, ("params", "tokens"))
     assert (paths.extrapolation(table) == 0).all()
-    far = pd.DataFrame({"params": [table.params.max() * 1e3, 1e8], "tokens": [table.tokens.min() / 1e4, 1e10]})
+    far = pd.DataFrame(
+        {"params": [table.params.max() * 1e3, 1e8], "tokens": [table.tokens.min() / 1e4, 1e10]}
+    )
     np.testing.assert_allclose(paths.extrapolation(far), [5.0, 0.0], atol=1e-9)
 
 

@@ -22,7 +22,11 @@ def test_default_fit_is_healthy_and_finds_the_curve(default_post, grid, truth):
     assert default_post.health.divergences == 0
     assert default_post.health.ok
     band = default_post.predict(grid.drop(columns="loss"), kind="mean", levels=(0.99,))
-    law = truth["E"] + truth["A_natural"] * grid.params ** -truth["alpha"] + truth["B_natural"] * grid.tokens ** -truth["beta"]
+    law = (
+        truth["E"]
+        + truth["A_natural"] * grid.params ** -truth["alpha"]
+        + truth["B_natural"] * grid.tokens ** -truth["beta"]
+    )
     assert ((band["lo_99"] < law) & (law < band["hi_99"])).mean() > 0.9
 
 
@@ -41,11 +45,18 @@ def test_same_seed_gives_the_same_draws_and_another_seed_does_not(plain_post, gr
 
 def test_new_data_of_the_same_size_class_compile_nothing(plain_post, grid):
     before = dict(TRACES)
-    lb.fit(grid.iloc[:40].assign(loss=lambda t: 2 * t.loss, tokens=lambda t: t.tokens * 3), "chinchilla", drift=None, seed=5)
+    lb.fit(
+        grid.iloc[:40].assign(loss=lambda t: 2 * t.loss, tokens=lambda t: t.tokens * 3),
+        "chinchilla",
+        drift=None,
+        seed=5,
+    )
     assert before == TRACES
 
 
-@pytest.mark.parametrize("change", [{"loss": 1 / np.log(2)}, {"tokens": 1e-9}], ids=["bits", "billions of tokens"])
+@pytest.mark.parametrize(
+    "change", [{"loss": 1 / np.log(2)}, {"tokens": 1e-9}], ids=["bits", "billions of tokens"]
+)
 def test_units_leave_forecasts_alone(default_post, grid, change):
     scaled = grid.assign(**{name: grid[name] * factor for name, factor in change.items()})
     band = lb.fit(scaled, seed=0).predict(scaled)
@@ -109,7 +120,15 @@ def test_summary_prints_diagnostics_first(default_post):
 
 
 def test_data_has_arviz_groups_and_arviz_reads_them(default_post, grid):
-    groups = {"posterior", "sample_stats", "log_likelihood", "posterior_predictive", "prior", "observed_data", "constant_data"}
+    groups = {
+        "posterior",
+        "sample_stats",
+        "log_likelihood",
+        "posterior_predictive",
+        "prior",
+        "observed_data",
+        "constant_data",
+    }
     assert groups <= set(default_post.data.children)
     assert np.array_equal(default_post.data["observed_data"]["loss"], grid["loss"])
     assert default_post.data["log_likelihood"]["loss"].dims == ("chain", "draw", "row")
@@ -136,7 +155,12 @@ def test_numpyro_predictive_runs_on_the_model(grid):
 
 
 def test_one_tokens_per_parameter_ratio_is_said(grid):
-    notes = {n.code for n in lb.fit(grid.assign(tokens=20 * grid.params), "chinchilla", drift=None, method="laplace").health.notes}
+    notes = {
+        n.code
+        for n in lb.fit(
+            grid.assign(tokens=20 * grid.params), "chinchilla", drift=None, method="laplace"
+        ).health.notes
+    }
     assert "one-ratio" in notes
 
 
@@ -208,7 +232,9 @@ def test_health_rings_for_chains_that_disagree(plain_post):
     assert "curvature" not in SAMPLER_CODES  # the warm-up mends it
 
 
-@pytest.mark.parametrize(("option", "message"), [({"num_samples": 0}, "num_samples="), ({"method": "vi"}, "method=")])
+@pytest.mark.parametrize(
+    ("option", "message"), [({"num_samples": 0}, "num_samples="), ({"method": "vi"}, "method=")]
+)
 def test_bad_options_are_refused(grid, option, message):
     with pytest.raises(lb.InputError, match=message):
         lb.fit(grid, "chinchilla", **option)

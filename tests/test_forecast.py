@@ -14,12 +14,17 @@ def larger(grid):
 
 
 def test_bands_widen_from_mean_to_run_to_observation(default_post, larger):
-    sd = {kind: default_post.predict(larger, kind=kind)["sd"].mean() for kind in ("mean", "run", "observation")}
+    sd = {
+        kind: default_post.predict(larger, kind=kind)["sd"].mean() for kind in ("mean", "run", "observation")
+    }
     assert sd["mean"] <= sd["run"] < sd["observation"]
 
 
 def test_bands_widen_beyond_the_data(default_post, grid, larger):
-    inside, beyond = default_post.predict(grid), default_post.predict(larger.assign(params=larger.params * 100))
+    inside, beyond = (
+        default_post.predict(grid),
+        default_post.predict(larger.assign(params=larger.params * 100)),
+    )
     width = [((band["hi_90"] - band["lo_90"]) / band["median"]).iloc[-8:].mean() for band in (inside, beyond)]
     assert width[1] > 2 * width[0]
     assert (inside["extrapolation"] < 1e-9).all()
@@ -28,7 +33,18 @@ def test_bands_widen_beyond_the_data(default_post, grid, larger):
 
 def test_columns_and_levels_are_what_they_say(default_post, larger):
     band = default_post.predict(larger, levels=(0.5, 0.975))
-    assert {"params", "tokens", "mean", "median", "sd", "lo_50", "hi_50", "lo_97.5", "hi_97.5", "extrapolation"} <= set(band)
+    assert {
+        "params",
+        "tokens",
+        "mean",
+        "median",
+        "sd",
+        "lo_50",
+        "hi_50",
+        "lo_97.5",
+        "hi_97.5",
+        "extrapolation",
+    } <= set(band)
     draws = default_post.draws(larger)
     assert draws.dims == ("sample", "row")
     np.testing.assert_allclose(band["lo_50"], np.quantile(draws, 0.25, axis=0))

@@ -38,7 +38,18 @@ RANK = {
     "": 11,  # the package itself: nothing inside imports it
 }
 LAW_RANK = {"base": 0, "terms": 1, "": 3}  # the families are 2
-HEAVY = {"matplotlib", "arviz", "arviz_base", "arviz_stats", "arviz_plots", "tqdm", "dask", "wandb", "tensorboard", "pooch"}
+HEAVY = {
+    "matplotlib",
+    "arviz",
+    "arviz_base",
+    "arviz_stats",
+    "arviz_plots",
+    "tqdm",
+    "dask",
+    "wandb",
+    "tensorboard",
+    "pooch",
+}
 ALLOWED_AT_THE_TOP = {("health", "arviz_stats")}
 FILES = sorted(SOURCE.rglob("*.py"))
 
@@ -56,7 +67,9 @@ def imported(source, package):
     """The lossband modules that a source imports, anywhere in it, by `name_of`'s names; `package` is where it stands."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[2] for alias in node.names if alias.name.split(".")[0] == "lossband")
+            yield from (
+                alias.name.partition(".")[2] for alias in node.names if alias.name.split(".")[0] == "lossband"
+            )
         elif isinstance(node, ast.ImportFrom):
             whole = node.module or ""
             if node.level:
@@ -65,7 +78,9 @@ def imported(source, package):
                 whole = whole.partition(".")[2]
             else:
                 continue
-            for alias in node.names:  # `from . import score` imports a module, `from .score import crps` a name
+            for (
+                alias
+            ) in node.names:  # `from . import score` imports a module, `from .score import crps` a name
                 inner = f"{whole}.{alias.name}".strip(".")
                 yield inner if inner in MODULES else whole
 
@@ -105,15 +120,25 @@ def f():
 def test_an_upward_import_would_be_seen():
     """The walk itself: relative, absolute and lazy imports, of modules and of names."""
     assert sorted(imported(SEEN, ())) == ["cli", "engine", "errors", "laws.base", "score"]
-    assert list(imported("from .terms import floor\nfrom ..runs import FAR\nfrom .. import score", ("laws",))) == [
+    assert list(
+        imported("from .terms import floor\nfrom ..runs import FAR\nfrom .. import score", ("laws",))
+    ) == [
         "laws.terms",
         "runs",
         "score",
     ]
-    assert not points_down("table", "cli") and not points_down("runs", "table") and not points_down("score", "score")
+    assert (
+        not points_down("table", "cli")
+        and not points_down("runs", "table")
+        and not points_down("score", "score")
+    )
     assert points_down("laws.base", "runs") and not points_down("laws.base", "laws.terms")
     assert points_down("laws.scale", "laws.terms") and not points_down("laws.scale", "laws.looped")
-    assert points_down("cli", "laws.base") and not points_down("laws.base", "joint") and not points_down("cli", "")
+    assert (
+        points_down("cli", "laws.base")
+        and not points_down("laws.base", "joint")
+        and not points_down("cli", "")
+    )
 
 
 def at_the_top(node):
@@ -129,12 +154,16 @@ def at_the_top(node):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_plotting_and_progress_are_imported_inside_functions(name):
-    heavy = {(name, library) for library in at_the_top(ast.parse(MODULES[name].read_text())) if library in HEAVY}
+    heavy = {
+        (name, library) for library in at_the_top(ast.parse(MODULES[name].read_text())) if library in HEAVY
+    }
     assert heavy <= ALLOWED_AT_THE_TOP
 
 
 def test_importing_lossband_imports_neither_jax_nor_pandas():
-    code = "import sys, lossband; print([m for m in ('jax', 'numpy', 'numpyro', 'pandas') if m in sys.modules])"
+    code = (
+        "import sys, lossband; print([m for m in ('jax', 'numpy', 'numpyro', 'pandas') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

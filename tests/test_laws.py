@@ -49,7 +49,11 @@ class Case:
 
 
 def chinchilla_equation(v, x, c):
-    return v["E"] + v["A"] * (x["params"] / c["params"]) ** -v["alpha"] + v["B"] * (x["tokens"] / c["tokens"]) ** -v["beta"]
+    return (
+        v["E"]
+        + v["A"] * (x["params"] / c["params"]) ** -v["alpha"]
+        + v["B"] * (x["tokens"] / c["tokens"]) ** -v["beta"]
+    )
 
 
 def chinchilla_natural(v, x):
@@ -101,7 +105,9 @@ def recurrence_equation(v, x, c):
 
 
 def recurrence_natural(v, x):
-    return v["E"] + v["A_natural"] * effective(v, x) ** -v["alpha"] + v["B_natural"] * x["tokens"] ** -v["beta"]
+    return (
+        v["E"] + v["A_natural"] * effective(v, x) ** -v["alpha"] + v["B_natural"] * x["tokens"] ** -v["beta"]
+    )
 
 
 TWO = ("params", "tokens")
@@ -165,7 +171,11 @@ def draw(law, runs, **fixed):
     """20 prior draws of the law's curve, `(draw, row)`."""
 
     def one(key):
-        with numpyro.handlers.block(), numpyro.handlers.seed(rng_seed=key), numpyro.handlers.substitute(data=fixed):
+        with (
+            numpyro.handlers.block(),
+            numpyro.handlers.seed(rng_seed=key),
+            numpyro.handlers.substitute(data=fixed),
+        ):
             return law(runs)
 
     return jax.vmap(one)(jax.random.split(jax.random.key(4), 20))
@@ -205,7 +215,9 @@ def test_every_coefficient_has_a_finite_gradient_and_moves_the_curve(name):
 @every_law
 def test_more_of_any_input_lowers_the_loss_whatever_the_coefficients(name):
     runs = runs_for(name)
-    fixed = {"phi": 0.46} if name == "recurrence" else {}  # a loop may be worth less than nothing by its prior
+    fixed = (
+        {"phi": 0.46} if name == "recurrence" else {}
+    )  # a loop may be worth less than nothing by its prior
 
     def total(inputs):
         return jnp.sum(draw(LAWS[name], type(runs)(inputs, runs.unit), **fixed), axis=1)
@@ -238,7 +250,9 @@ def test_the_unit_of_an_input_leaves_the_curve_of_given_coefficients_alone(name)
     for group in case.together:
         scaled = table.assign(**{column: table[column] * 1e-9 for column in group})
         values = {site: v * 1e-9 if case.lengths.get(site) in group else v for site, v in case.values.items()}
-        np.testing.assert_allclose(evaluate(LAWS[name], runs_for(name, scaled), values)[0], before, rtol=1e-10)
+        np.testing.assert_allclose(
+            evaluate(LAWS[name], runs_for(name, scaled), values)[0], before, rtol=1e-10
+        )
 
 
 @every_law
@@ -281,7 +295,12 @@ def test_laws_of_equal_priors_are_equal():
     one, two = (chinchilla.with_priors(alpha=dist.Beta(2.0, 5.0), E=dist.Gamma(1.0, 1.0)) for _ in range(2))
     turned = chinchilla.with_priors(E=dist.Gamma(1.0, 1.0)).with_priors(alpha=dist.Beta(2.0, 5.0))
     assert one == two == turned and hash(one) == hash(two) == hash(turned)
-    others = [chinchilla, coupled, one.with_priors(alpha=dist.Beta(2.0, 6.0)), one.with_priors(alpha=dist.Gamma(2.0, 5.0))]
+    others = [
+        chinchilla,
+        coupled,
+        one.with_priors(alpha=dist.Beta(2.0, 6.0)),
+        one.with_priors(alpha=dist.Gamma(2.0, 5.0)),
+    ]
     assert all(one != other for other in others)
 
 
@@ -293,7 +312,10 @@ def log_of(base, *, scale=1.0):
 PRIORS = {
     "plain": (lambda: dist.Beta(2.0, 5.0), lambda: dist.Beta(2.0, 6.0)),
     "another form": (lambda: dist.Gamma(2.0, 5.0), lambda: dist.InverseGamma(2.0, 5.0)),
-    "truncated": (lambda: dist.TruncatedNormal(0.3, 0.1, low=0.0), lambda: dist.TruncatedNormal(0.6, 0.1, low=0.0)),
+    "truncated": (
+        lambda: dist.TruncatedNormal(0.3, 0.1, low=0.0),
+        lambda: dist.TruncatedNormal(0.6, 0.1, low=0.0),
+    ),
     "end": (lambda: dist.TruncatedNormal(0.3, 0.1, low=0.0), lambda: dist.TruncatedNormal(0.3, 0.1, low=0.1)),
     "base": (lambda: log_of(dist.Normal(0.0, 1.0)), lambda: log_of(dist.Normal(1.0, 1.0))),
     "transform": (lambda: log_of(dist.Normal(0.0, 1.0)), lambda: log_of(dist.Normal(0.0, 1.0), scale=2.0)),
@@ -307,7 +329,9 @@ def test_laws_are_compared_by_all_numbers_of_their_priors(case):
     assert laws[0] == laws[1] and hash(laws[0]) == hash(laws[1]) and laws[0] != laws[2]
 
 
-@pytest.mark.parametrize(("form", "numbers"), [("Beta", (2.0, 5.0)), ("LogNormal", (-1.0, 0.5)), ("HalfNormal", ([1.0, 2.0],))])
+@pytest.mark.parametrize(
+    ("form", "numbers"), [("Beta", (2.0, 5.0)), ("LogNormal", (-1.0, 0.5)), ("HalfNormal", ([1.0, 2.0],))]
+)
 def test_a_prior_comes_back_from_its_plain_data(form, numbers):
     prior = getattr(dist, form)(*map(jnp.array, numbers))
     spec = json.loads(json.dumps(prior_spec(prior)))
@@ -328,8 +352,14 @@ def test_a_prior_that_cannot_be_saved_is_refused(case):
 
 
 def test_a_prior_of_no_site_is_refused():
-    with pytest.raises(InputError, match="names alhpa, which the law 'chinchilla' does not sample; did you mean 'alpha'"):
-        evaluate(chinchilla.with_priors(alhpa=dist.Beta(2.0, 5.0)), runs_for("chinchilla"), CASES["chinchilla"].values)
+    with pytest.raises(
+        InputError, match="names alhpa, which the law 'chinchilla' does not sample; did you mean 'alpha'"
+    ):
+        evaluate(
+            chinchilla.with_priors(alhpa=dist.Beta(2.0, 5.0)),
+            runs_for("chinchilla"),
+            CASES["chinchilla"].values,
+        )
 
 
 def test_coupled_at_one_is_chinchilla():
@@ -355,7 +385,9 @@ def test_each_shortage_alone_costs_the_natural_coefficient():
     table = table_of("coupled").assign(tokens=1e200)
     unit = unit_of(table_of("coupled"), TWO)
     curve, v = evaluate(coupled, runs_of(table, unit), CASES["coupled"].values)
-    np.testing.assert_allclose(curve, v["E"] + v["A_natural"] * table["params"].to_numpy() ** -v["alpha"], rtol=1e-12)
+    np.testing.assert_allclose(
+        curve, v["E"] + v["A_natural"] * table["params"].to_numpy() ** -v["alpha"], rtol=1e-12
+    )
 
 
 def test_compute_of_recurrence_is_the_parameters_applied_times_the_tokens():
@@ -405,7 +437,9 @@ def test_the_priors_are_those_of_the_docstrings(name):
     with numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
         LAWS[name](runs_for(name, table))
     least, typical = table["loss"].min(), table["loss"].median()
-    everywhere = {"E": log_normal(0.65 * least, 0.5)} | {weight: log_normal(0.2 * typical, 1.0) for weight in "ABC"}
+    everywhere = {"E": log_normal(0.65 * least, 0.5)} | {
+        weight: log_normal(0.2 * typical, 1.0) for weight in "ABC"
+    }
     stated = STATED[name](least, typical, table.min())
     stated |= {site: prior for site, prior in everywhere.items() if site in CASES[name].values}
     assert set(stated) == set(CASES[name].values)
@@ -418,14 +452,20 @@ def test_the_priors_are_those_of_the_docstrings(name):
 
 def mine(runs):
     """A user's law of two columns, read in another order than the table's."""
-    return floor(runs) + power(runs.tokens, "B", "beta") + numpyro.sample("A", dist.HalfNormal(1.0)) * runs.params**-0.3
+    return (
+        floor(runs)
+        + power(runs.tokens, "B", "beta")
+        + numpyro.sample("A", dist.HalfNormal(1.0)) * runs.params**-0.3
+    )
 
 
 def test_a_function_is_a_law_of_the_columns_that_it_reads():
     table = table_of("looped").assign(run="x", note="y", lr=3e-4)
     law = find_law(mine, table)
     assert (law.name, law.inputs, law.curve) == ("mine", ("tokens", "params"), mine)
-    curve, _ = evaluate(law, runs_of(table, unit_of(table, law.inputs)), {"E": 1.0, "A": 2.0, "B": 0.5, "beta": 0.4})
+    curve, _ = evaluate(
+        law, runs_of(table, unit_of(table, law.inputs)), {"E": 1.0, "A": 2.0, "B": 0.5, "beta": 0.4}
+    )
     tokens = table["tokens"] / np.exp(np.log(table["tokens"]).mean())
     np.testing.assert_allclose(curve, 1 + 2 * table["params"] ** -0.3 + 0.5 * tokens**-0.4, rtol=1e-12)
 

@@ -29,7 +29,9 @@ def script():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     unoptimised = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)  # the tests compile far longer than they compute
+    jax.config.update(
+        "jax_disable_most_optimizations", True
+    )  # the tests compile far longer than they compute
     yield module
     jax.config.update("jax_disable_most_optimizations", unoptimised)
 

@@ -32,13 +32,17 @@ def rosenbrock(x):
 
 def test_newton_solves_a_stiff_quadratic_in_two_steps():
     matrix, solution = jnp.array([[3e5, 1e5], [1e5, 2e5]]), jnp.array([0.7, -1.3])
-    found = minimum(lambda x: 0.5 * (x - solution) @ matrix @ (x - solution), [4.0, 5.0], 3)  # the start is evaluated too
+    found = minimum(
+        lambda x: 0.5 * (x - solution) @ matrix @ (x - solution), [4.0, 5.0], 3
+    )  # the start is evaluated too
     np.testing.assert_allclose(found.point, solution, atol=1e-10)
     np.testing.assert_allclose(found.hessian, matrix, rtol=1e-9)
 
 
 def test_newton_solves_a_flat_quadratic_in_one_round():
-    found = minimum(lambda x: 0.5 * jnp.sum((x - 2.0) ** 2 * jnp.array([0.1, 1.0, 10.0])), [0.0, 0.0, 0.0], 12)
+    found = minimum(
+        lambda x: 0.5 * jnp.sum((x - 2.0) ** 2 * jnp.array([0.1, 1.0, 10.0])), [0.0, 0.0, 0.0], 12
+    )
     np.testing.assert_allclose(found.point, [2.0, 2.0, 2.0], atol=1e-10)
 
 
@@ -88,7 +92,9 @@ def test_scipy_finds_the_same_mode(climbed):
     space, potential, mode, factor, _, _ = climbed
     away = {"E": 2.0, "A": 0.2, "B": 0.9, "alpha": 0.5, "beta": 0.2, "sigma": 0.02, "tau": 0.1}
     start = np.asarray(space.coordinates(away))
-    theirs = scipy.optimize.minimize(lambda v: [np.asarray(x) for x in potential(v)], start, jac=True, tol=1e-8)
+    theirs = scipy.optimize.minimize(
+        lambda v: [np.asarray(x) for x in potential(v)], start, jac=True, tol=1e-8
+    )
     distance = np.linalg.solve(factor, theirs.x - mode)  # in standard deviations
     assert np.linalg.norm(np.linalg.solve(factor, start - mode)) > 5 and np.abs(distance).max() < 1e-3
     assert theirs.fun == pytest.approx(float(potential(mode)[0]), abs=1e-5)

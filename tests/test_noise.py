@@ -55,7 +55,9 @@ def expected_mixture(law, value):
 class Dense:
     """One small data set of three runs, its `LogLoss`, and the covariance that it stands for, written out."""
 
-    def __init__(self, curves, *, tails="normal", run=False, ou=False, known=False, weights=WEIGHTS, equal=False):
+    def __init__(
+        self, curves, *, tails="normal", run=False, ou=False, known=False, weights=WEIGHTS, equal=False
+    ):
         rng = np.random.default_rng(2)
         frame = check_runs(curves if known else curves.drop(columns="loss_se"), ("params", "tokens"))
         frame = frame.iloc[order_of(frame)]
@@ -64,8 +66,12 @@ class Dense:
         # rows of padding have loadings too: the mask alone must keep them out
         measured = replace(measured, drift=np.where(measured.mask[:, None] == 1, measured.drift, 1.0))
         measured = weigh(measured, np.ones(PADDED) if equal else mixture)
-        self.value = np.log(np.append(frame["loss"], rng.uniform(1, 9, PADDED - ROWS)))  # padding holds anything
-        self.location = np.append(self.value[:ROWS] + rng.normal(0, 0.05, ROWS), rng.normal(size=PADDED - ROWS))
+        self.value = np.log(
+            np.append(frame["loss"], rng.uniform(1, 9, PADDED - ROWS))
+        )  # padding holds anything
+        self.location = np.append(
+            self.value[:ROWS] + rng.normal(0, 0.05, ROWS), rng.normal(size=PADDED - ROWS)
+        )
         reach = np.repeat([TAU, SCALES["sigma_run"]], [weights, measured.loadings.shape[1] - weights])
         self.law = LogLoss(self.location, reach, Noise(tails, run, ou), SCALES, measured, known)
         self.residual = self.value[:ROWS] - self.location[:ROWS]
@@ -154,7 +160,9 @@ def test_posterior_weights_have_the_mean_and_covariance_of_the_dense_conditional
     mean = weights(dense.law, dense.value, np.zeros(count))
     np.testing.assert_allclose(mean, exact_mean, rtol=1e-8, atol=1e-12)
     # a draw is linear in its standard normals, so its covariance follows from the unit vectors
-    spread = np.array([weights(dense.law, dense.value, unit) - mean for unit in np.eye(count)]).reshape(count, count)
+    spread = np.array([weights(dense.law, dense.value, unit) - mean for unit in np.eye(count)]).reshape(
+        count, count
+    )
     np.testing.assert_allclose(spread.T @ spread, exact_covariance, rtol=1e-8, atol=1e-12)
 
 
@@ -169,7 +177,9 @@ def test_expected_mixture_without_weights_is_langes(curves):
 def test_expected_mixture_averages_the_squared_residual_over_the_weights(run, curves):
     dense = Dense(curves, tails="student-t", run=run)
     mean, covariance = dense.posterior
-    squared = (dense.residual - dense.loadings @ mean) ** 2 + np.diag(dense.loadings @ covariance @ dense.loadings.T)
+    squared = (dense.residual - dense.loadings @ mean) ** 2 + np.diag(
+        dense.loadings @ covariance @ dense.loadings.T
+    )
     exact = 5 / (4 + squared / SCALES["sigma"] ** 2)
     np.testing.assert_allclose(expected_mixture(dense.law, dense.value)[:ROWS], exact, rtol=1e-9)
 
@@ -191,10 +201,16 @@ def test_the_model_joins_law_drift_runs_and_noise(parts, known, curves):
     measured = weigh(problem.measured, problem.measured.mixture)  # as the sampler does before it starts
     likelihood, v = joined(replace(problem, measured=measured), SCALES | {"tau": 0.3})
     centre = {name: np.exp(np.log(table[name]).mean()) for name in ("params", "tokens")}
-    law = v["E"] + v["A"] * (table.params / centre["params"]) ** -0.3 + v["B"] * (table.tokens / centre["tokens"]) ** -0.25
+    law = (
+        v["E"]
+        + v["A"] * (table.params / centre["params"]) ** -0.3
+        + v["B"] * (table.tokens / centre["tokens"]) ** -0.25
+    )
     basis = problem.paths.inside(table)
     covariance = SCALES["sigma"] ** 2 * np.eye(ROWS) + 0.3**2 * basis @ basis.T
-    covariance += (run_covariance(table) if "run" in parts else 0.0) + (ou_covariance(table) if "ou" in parts else 0.0)
+    covariance += (run_covariance(table) if "run" in parts else 0.0) + (
+        ou_covariance(table) if "ou" in parts else 0.0
+    )
     covariance += np.diag((table.loss_se / table.loss) ** 2) if known else 0.0
     exact = multivariate_normal(mean=np.log(law), cov=covariance).logpdf(np.log(table.loss))
     assert log_prob(likelihood, measured.log_loss) == pytest.approx(exact, rel=1e-9)
@@ -260,7 +276,9 @@ def test_samples_have_the_covariance_of_the_density(case, curves):
     within_monte_carlo(draws[:, :ROWS] - dense.location[:ROWS], dense.covariance)
 
 
-@pytest.mark.parametrize(("tails", "unit"), [("student-t", scipy.stats.t(df=4)), ("normal", scipy.stats.norm())])
+@pytest.mark.parametrize(
+    ("tails", "unit"), [("student-t", scipy.stats.t(df=4)), ("normal", scipy.stats.norm())]
+)
 def test_noise_draws_and_density_are_of_one_distribution(tails, unit):
     noise, x = Noise(tails), np.linspace(-0.1, 0.1, 7)
     draws = np.asarray(noise.draw(jax.random.key(2), 0.02, (10_000,)))
@@ -293,13 +311,17 @@ def test_scales_are_sampled_as_shares_of_the_spread(noise):
     assert set(scales) == set(trace) == set(stated)
     for site, (median, width) in stated.items():
         prior = trace[site]["fn"]
-        assert (float(jnp.exp(prior.loc)), float(prior.scale)) == pytest.approx((median, width), rel=1e-9), site
+        assert (float(jnp.exp(prior.loc)), float(prior.scale)) == pytest.approx((median, width), rel=1e-9), (
+            site
+        )
 
 
 def test_models_of_equal_parts_are_equal():
     one, two = (LossModel(chinchilla, Noise("normal", run=True), Drift()) for _ in range(2))
     assert one == two and hash(one) == hash(two)
-    assert one != LossModel(chinchilla, Noise("normal"), Drift()) and one != LossModel(chinchilla, one.noise, None)
+    assert one != LossModel(chinchilla, Noise("normal"), Drift()) and one != LossModel(
+        chinchilla, one.noise, None
+    )
 
 
 @pytest.mark.parametrize(

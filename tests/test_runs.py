@@ -42,7 +42,9 @@ def test_the_unit_of_the_losses_is_least_median_and_spread(frame):
 def test_centred_logs_average_to_zero(frame):
     runs = runs_of(frame, unit_of(frame, INPUTS))
     for name in INPUTS:
-        np.testing.assert_allclose(getattr(runs, name).log, np.log(frame[name] / gmean(frame[name])), atol=1e-12)
+        np.testing.assert_allclose(
+            getattr(runs, name).log, np.log(frame[name] / gmean(frame[name])), atol=1e-12
+        )
         assert abs(jnp.mean(getattr(runs, name).log)) < 1e-12
 
 
@@ -142,7 +144,9 @@ def column():
 @pytest.fixture(params=["plain", "jit"])
 def run(request):
     """Call a function of a column as it is, and with the column traced."""
-    return (lambda f, column: f(column)) if request.param == "plain" else (lambda f, column: jax.jit(f)(column))
+    return (
+        (lambda f, column: f(column)) if request.param == "plain" else (lambda f, column: jax.jit(f)(column))
+    )
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -172,7 +176,9 @@ def test_jnp_functions_take_columns(name, run, column):
 
 def test_jnp_functions_of_two_take_columns(run, column):
     np.testing.assert_array_equal(run(lambda c: jnp.maximum(c, 1.0), column), [1.0, 2.0, 3.0])
-    np.testing.assert_array_equal(run(lambda c: jnp.where(jnp.greater(c, 1.0), c, 0.0), column), [0.0, 2.0, 3.0])
+    np.testing.assert_array_equal(
+        run(lambda c: jnp.where(jnp.greater(c, 1.0), c, 0.0), column), [0.0, 2.0, 3.0]
+    )
 
 
 def test_numpy_takes_columns_that_hold_numbers(column):
@@ -181,7 +187,7 @@ def test_numpy_takes_columns_that_hold_numbers(column):
 
 
 def test_gradients_flow_through_columns(column):
-    slope = jax.grad(lambda a: jnp.sum(column ** -a * a + a / column))(0.3)
+    slope = jax.grad(lambda a: jnp.sum(column**-a * a + a / column))(0.3)
     by_hand = np.sum(VALUES**-0.3 * (1 - 0.3 * np.log(VALUES)) + 1 / VALUES)
     assert float(slope) == pytest.approx(by_hand, rel=1e-12)
 

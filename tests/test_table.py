@@ -57,24 +57,42 @@ def reads_batch(runs):
 
 def steps_of_runs(bad):
     """Two runs of 18 steps, row 3 with a bad one, and a law that reads the size alone."""
-    return lambda t: t.drop(columns="tokens").assign(run=["a", "b"] * 18, step=[*range(1, 4), bad, *range(5, 37)])
+    return lambda t: t.drop(columns="tokens").assign(
+        run=["a", "b"] * 18, step=[*range(1, 4), bad, *range(5, 37)]
+    )
 
 
 OU = {"law": reads_params, "noise": "normal+ou"}  # this noise needs to know the order of the rows of a run
 
 # name: (what spoils the table, options of `pose`, what the message says)
 BAD = {
-    "a missing column": (lambda t: t.drop(columns="tokens"), {}, r"no column 'tokens' \(it has params, loss\)"),
-    "a column nearly named": (lambda t: t.rename(columns={"tokens": "token"}), {}, "'tokens' .*; did you mean 'token'"),
+    "a missing column": (
+        lambda t: t.drop(columns="tokens"),
+        {},
+        r"no column 'tokens' \(it has params, loss\)",
+    ),
+    "a column nearly named": (
+        lambda t: t.rename(columns={"tokens": "token"}),
+        {},
+        "'tokens' .*; did you mean 'token'",
+    ),
     "no losses": (lambda t: t.drop(columns="loss"), {}, "no column 'loss'"),
     "text": (spoil("tokens", [2], "many"), {}, r"tokens has 1 non-numeric value \(row 2\); expected numbers"),
     "truth values": (lambda t: t.assign(tokens=t.tokens > 2e9), {}, "tokens has 36 non-numeric values"),
     "NaN": (spoil("loss", [4, 9], np.nan), {}, r"loss has 2 missing values \(rows 4, 9\).*dropna"),
-    "infinity": (spoil("loss", [0], np.inf), {}, r"loss has 1 infinite value \(row 0\); expected finite numbers"),
+    "infinity": (
+        spoil("loss", [0], np.inf),
+        {},
+        r"loss has 1 infinite value \(row 0\); expected finite numbers",
+    ),
     "minus infinity": (spoil("params", [0], -np.inf), {}, "params has 1 infinite value"),
     "zero": (spoil("params", [7], 0.0), {}, r"params has 1 value <= 0 \(row 7\).*runs\[runs.params > 0\]"),
     "negative": (spoil("loss", [5, 6], -2.0), {}, r"loss has 2 values? <= 0 \(rows 5, 6\)"),
-    "dates": (lambda t: t.assign(tokens=pd.date_range("2024", periods=36)), {}, "tokens has 36 non-numeric values"),
+    "dates": (
+        lambda t: t.assign(tokens=pd.date_range("2024", periods=36)),
+        {},
+        "tokens has 36 non-numeric values",
+    ),
     "many bad rows": (spoil("loss", range(9), -2.0), {}, r"\(rows 0, 1, 2, 3, 4, 5 and 3 more\)"),
     "a bad known error": (lambda t: t.assign(loss_se=0.0), {}, "loss_se has 36 values? <= 0"),
     "no rows": (lambda t: t[t.loss < 0], {}, "the table has no rows"),
@@ -84,26 +102,70 @@ BAD = {
         {},
         "rows 3, 36 agree in params, tokens, run",
     ),
-    "one single value": (lambda t: t.assign(params=3e8), {}, r"params has one single value \(3e\+08\) in all 36 rows"),
+    "one single value": (
+        lambda t: t.assign(params=3e8),
+        {},
+        r"params has one single value \(3e\+08\) in all 36 rows",
+    ),
     "losses that do not vary": (lambda t: t.assign(loss=2.5), {}, r"loss has one single value \(2.5\)"),
-    "a run without a label": (lambda t: t.assign(run=["a", None] * 18), {}, r"run has 18 missing labels \(rows 1, 3,"),
-    "two columns of one name": (lambda t: t.assign(N=1).rename(columns={"N": "loss"}), {}, "more than one column loss"),
-    "columns= onto a column": (lambda t: t.assign(N=1), {"columns": {"N": "params"}}, "more than one column params"),
+    "a run without a label": (
+        lambda t: t.assign(run=["a", None] * 18),
+        {},
+        r"run has 18 missing labels \(rows 1, 3,",
+    ),
+    "two columns of one name": (
+        lambda t: t.assign(N=1).rename(columns={"N": "loss"}),
+        {},
+        "more than one column loss",
+    ),
+    "columns= onto a column": (
+        lambda t: t.assign(N=1),
+        {"columns": {"N": "params"}},
+        "more than one column params",
+    ),
     "columns= from nowhere": (keep, {"columns": {"parms": "params"}}, "names 'parms'.*did you mean 'params'"),
-    "columns= to nowhere": (keep, {"columns": {"params": "parms"}}, "to 'parms', which is no column.*mean 'params'"),
-    "too few rows": (lambda t: t[::8], {}, "has 5 rows, and the law 'chinchilla' has 5 coefficients; expected at least 6"),
+    "columns= to nowhere": (
+        keep,
+        {"columns": {"params": "parms"}},
+        "to 'parms', which is no column.*mean 'params'",
+    ),
+    "too few rows": (
+        lambda t: t[::8],
+        {},
+        "has 5 rows, and the law 'chinchilla' has 5 coefficients; expected at least 6",
+    ),
     "an unknown law": (keep, {"law": "chinchila"}, "no law 'chinchila'; did you mean 'chinchilla'"),
     "bad noise": (keep, {"noise": "studentt"}, "noise= got 'studentt'; expected 'student-t'"),
     "a bad part of the noise": (keep, {"noise": "normal+ar1"}, r"noise= got 'normal\+ar1'"),
-    "bad drift": (keep, {"drift": "none"}, "drift= takes 'default', None or a lossband.Drift, and got 'none'"),
-    "a law that reads nothing": (keep, {"law": reads_nothing}, r"law 'reads_nothing' reads no column.*params, tokens"),
+    "bad drift": (
+        keep,
+        {"drift": "none"},
+        "drift= takes 'default', None or a lossband.Drift, and got 'none'",
+    ),
+    "a law that reads nothing": (
+        keep,
+        {"law": reads_nothing},
+        r"law 'reads_nothing' reads no column.*params, tokens",
+    ),
     "a law of a missing column": (keep, {"law": reads_loops}, "no column 'loops'"),
-    "a law of zeros": (lambda t: t.assign(loops=[0, 1] * 18), {"law": reads_loops}, "loops has 18 values? <= 0"),
+    "a law of zeros": (
+        lambda t: t.assign(loops=[0, 1] * 18),
+        {"law": reads_loops},
+        "loops has 18 values? <= 0",
+    ),
     "no law at all": (keep, {"law": 3}, "law= got 3; expected a name, a Law or a function"),
     "a step that is missing": (steps_of_runs(np.nan), OU, "step has 1 missing value"),
     "a step zero": (steps_of_runs(0), OU, "step has 1 value <= 0"),
-    "power of two inputs": (keep, {"law": "power"}, r"takes one input, and the table has 2 that vary \(params, tokens\)"),
-    "power of no input": (lambda t: t[["loss"]], {"law": "power"}, "takes one input, and the table has 0 that vary"),
+    "power of two inputs": (
+        keep,
+        {"law": "power"},
+        r"takes one input, and the table has 2 that vary \(params, tokens\)",
+    ),
+    "power of no input": (
+        lambda t: t[["loss"]],
+        {"law": "power"},
+        "takes one input, and the table has 0 that vary",
+    ),
 }
 
 
@@ -112,7 +174,10 @@ def test_bad_input_raises_and_says_what_is_wrong(case, sweep):
     change, options, message = BAD[case]
     with pytest.raises(InputError, match=message) as raised:
         pose(change(sweep), **{"law": "chinchilla", **options})
-    assert raised.value.hint.endswith((".", "?")) and str(raised.value) == f"{raised.value.what} {raised.value.hint}"
+    assert (
+        raised.value.hint.endswith((".", "?"))
+        and str(raised.value) == f"{raised.value.what} {raised.value.hint}"
+    )
 
 
 def test_the_table_that_the_bad_cases_spoil_is_good(sweep):
@@ -137,7 +202,9 @@ def test_good_input_passes_unchanged(sweep):
     checked = check_runs(read, INPUTS)
     pd.testing.assert_frame_equal(table, before)
     assert list(read.index) == list(range(36)) and list(read["note"]) == ["mine"] * 36
-    assert list(checked.columns) == ["run", "params", "tokens", "loss"] and list(checked.index) == list(range(36))
+    assert list(checked.columns) == ["run", "params", "tokens", "loss"] and list(checked.index) == list(
+        range(36)
+    )
     assert all(checked[name].dtype == np.float64 for name in ("params", "tokens", "loss"))
     np.testing.assert_array_equal(checked[["params", "tokens", "loss"]], table[["params", "tokens", "loss"]])
 
@@ -227,7 +294,11 @@ def test_a_column_that_nothing_reads_may_hold_anything(sweep):
 
 UNUSABLE = {
     "a law of the losses": (keep, {"law": reads_losses}, "reads .*loss"),
-    "autocorrelation without a clock": (lambda t: steps_of_runs(1)(t).drop(columns="step"), OU, "tokens|step"),
+    "autocorrelation without a clock": (
+        lambda t: steps_of_runs(1)(t).drop(columns="step"),
+        OU,
+        "tokens|step",
+    ),
     "autocorrelation without runs": (lambda t: steps_of_runs(4)(t).drop(columns="run"), OU, "run"),
 }
 

@@ -12,10 +12,16 @@ WARM = 1e5  # tokens: twice the learning-rate warm-up, before which no law of tr
 
 def main(argv=None):
     """Run a command; returns the exit status: 0, or 2 for input that cannot be used."""
-    parser = argparse.ArgumentParser(prog="lossband", description="Bayesian loss laws with bands that are true.")
+    parser = argparse.ArgumentParser(
+        prog="lossband", description="Bayesian loss laws with bands that are true."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    demo = commands.add_parser("demo", help="fit the looped law to measured curves, the largest size held out")
-    demo.add_argument("--out", default="demo", type=Path, metavar="DIR", help="folder for the results (default: demo)")
+    demo = commands.add_parser(
+        "demo", help="fit the looped law to measured curves, the largest size held out"
+    )
+    demo.add_argument(
+        "--out", default="demo", type=Path, metavar="DIR", help="folder for the results (default: demo)"
+    )
     demo.add_argument("--seed", default=0, type=int)
     demo.set_defaults(run="run_demo")
     args = parser.parse_args(argv)
@@ -33,13 +39,15 @@ def run_demo(args):
 
     matplotlib.use("Agg")
     from . import plot
-    from .holdout import backtest
     from .datasets import load_dataset, thin
+    from .holdout import backtest
 
     runs = load_dataset("looped")
     curves = thin(runs[runs["tokens"] >= WARM], keep=DEMO_ROWS)
     largest = runs["params"].max()
-    say(f"{len(curves)} measured losses of {curves['run'].nunique()} looped models; hiding the largest size, N = {largest:,.0f}")
+    say(
+        f"{len(curves)} measured losses of {curves['run'].nunique()} looped models; hiding the largest size, N = {largest:,.0f}"
+    )
     test = backtest(curves, "looped", by="params", hide=1, seed=args.seed)
     (post,) = test.posteriors
     print("Coefficients (loss in nats per byte; intervals 90 %)\n")

@@ -48,12 +48,18 @@ class Space:
     def slopes(self):
         """coefficient -> exponent, for the marked pairs that are sampled in logarithms."""
         marked = {name: site["infer"].get("slope") for name, site in self.sites.items()}
-        return {a: s for a, s in marked.items() if s in self.sites and isinstance(self.transform(a), ExpTransform)}
+        return {
+            a: s for a, s in marked.items() if s in self.sites and isinstance(self.transform(a), ExpTransform)
+        }
 
     @property
     def floor(self):
         """The floor's site, if the law has one that is sampled in its logarithm, and slopes beside it."""
-        marked = [n for n, site in self.sites.items() if site["infer"].get("floor") and isinstance(self.transform(n), ExpTransform)]
+        marked = [
+            n
+            for n, site in self.sites.items()
+            if site["infer"].get("floor") and isinstance(self.transform(n), ExpTransform)
+        ]
         return marked[0] if marked and self.slopes else None
 
     @property

@@ -24,13 +24,18 @@ def load_dataset(name):
             return pd.read_csv(file)
     if str(name).endswith(".csv"):
         return pd.read_csv(name)
-    raise InputError(f"there is no data set {name!r}{nearest(name, BUNDLED)}", f"Use one of {', '.join(BUNDLED)}, or a .csv path.")
+    raise InputError(
+        f"there is no data set {name!r}{nearest(name, BUNDLED)}",
+        f"Use one of {', '.join(BUNDLED)}, or a .csv path.",
+    )
 
 
 def describe(name):
     """Where a bundled table comes from: script, hashes, versions, machine, units, licence."""
     if name not in BUNDLED:
-        raise InputError(f"there is no data set {name!r}{nearest(name, BUNDLED)}", f"Use one of {', '.join(BUNDLED)}.")
+        raise InputError(
+            f"there is no data set {name!r}{nearest(name, BUNDLED)}", f"Use one of {', '.join(BUNDLED)}."
+        )
     return json.loads((files("lossband") / "data" / f"{name}.json").read_text(encoding="utf-8"))
 
 

@@ -8,7 +8,8 @@ rows span in input j, so that `tau` is the share of the training variation that 
 loss, the input and their units. h is the number of decades of compute beyond the largest training run, zero
 inside the data: it widens forecasts and leaves the fit alone.
 
-On the knots, W_j is linear in independent standard normal weights, which are integrated out in closed form while
+Between knots a path is drawn straight; where the centre is no knot, the path is that straight line less its value at the
+centre. On the knots, W_j is linear in independent standard normal weights, which are integrated out in closed form while
 sampling (see noise.py) and drawn afterwards.
 """
 
@@ -19,7 +20,9 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-CELLS = 16  # pieces of a path inside the data: finer ones change no forecast by more than its Monte Carlo error
+from .errors import InputError
+
+CELLS = 16  # pieces of a path inside the data, or one between each two levels where there are fewer
 BEYOND = 0.05 * 1.25 ** np.arange(32)  # widths of the pieces beyond, decades: they reach 250 decades out
 
 
@@ -46,9 +49,11 @@ def find_drift(wanted):
         return wanted
     if wanted == "default":
         return Drift()
-    from .errors import InputError
 
-    raise InputError(f"drift= takes 'default', None or a lossband.Drift, and got {wanted!r}.", "Leave it out for the default.")
+    raise InputError(
+        f"drift= takes 'default', None or a lossband.Drift, and got {wanted!r}.",
+        "Leave it out for the default.",
+    )
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,9 @@ class Paths:
 
     def inside(self, frame):
         """Basis of the paths on the training knots, `(row, k)`: the pieces between 0 and x, padded to a multiple of 8."""
-        pieces = [self._unit(name) * _pieces(self._log(frame, name), edges) for name, edges in self.knots.items()]
+        pieces = [
+            self._unit(name) * _pieces(self._log(frame, name), edges) for name, edges in self.knots.items()
+        ]
         basis = np.hstack(pieces)
         return np.hstack([basis, np.zeros((len(frame), -basis.shape[1] % 8))])
 
@@ -89,16 +96,26 @@ class Paths:
         parts = []
         for name, edges in self.knots.items():
             x = self._log(frame, name)
-            parts += [self._unit(name) * _pieces(np.maximum(out, 0.0), reach) for out in (x - edges[-1], edges[0] - x)]
+            parts += [
+                self._unit(name) * _pieces(np.maximum(out, 0.0), reach)
+                for out in (x - edges[-1], edges[0] - x)
+            ]
         return np.hstack(parts)
 
     def edge(self, compute):
         """Departure per unit of `edge` at each row, `(row,)`: mean slope times the decades of compute beyond the data."""
-        return self.spread / self.span * np.maximum(np.log10(np.asarray(compute)) - self.top, 0.0) if self.span else 0.0 * np.asarray(compute)
+        return (
+            self.spread / self.span * np.maximum(np.log10(np.asarray(compute)) - self.top, 0.0)
+            if self.span
+            else 0.0 * np.asarray(compute)
+        )
 
     def extrapolation(self, frame):
         """Distance of each row from the training rows' ranges, decades, `(row,)`; 0 inside."""
-        out = [np.maximum(0, np.maximum(x - e[-1], e[0] - x)) for x, e in ((self._log(frame, n), e) for n, e in self.knots.items())]
+        out = [
+            np.maximum(0, np.maximum(x - e[-1], e[0] - x))
+            for x, e in ((self._log(frame, n), e) for n, e in self.knots.items())
+        ]
         return np.linalg.norm(out, axis=0)
 
     def _log(self, frame, name):

@@ -61,7 +61,9 @@ def fit(
     Raises:
         InputError: unusable input, with the rows, what was expected, and what to do.
     """
-    options = dict(num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains, seed=seed, method=method)
+    options = dict(
+        num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains, seed=seed, method=method
+    )
     return fit_many([runs], law, noise=noise, drift=drift, columns=columns, progress=progress, **options)[0]
 
 
@@ -89,9 +91,15 @@ def fit_many(
     Returns:
         a list of `Posterior`s in the order of the tables, each as `fit` would return it up to rounding.
     """
-    for name, value in {"num_warmup": num_warmup, "num_samples": num_samples, "num_chains": num_chains}.items():
+    for name, value in {
+        "num_warmup": num_warmup,
+        "num_samples": num_samples,
+        "num_chains": num_chains,
+    }.items():
         if not (isinstance(value, int) and value > 0):
-            raise InputError(f"{name}= got {value!r}; expected a whole number above 0.", "Leave it out for the default.")
+            raise InputError(
+                f"{name}= got {value!r}; expected a whole number above 0.", "Leave it out for the default."
+            )
     if method not in ("nuts", "laplace"):
         raise InputError(f"method= got {method!r}; expected 'nuts' or 'laplace'.", "Leave it out for NUTS.")
     problems = [pose(table, law, noise=noise, drift=drift, columns=columns) for table in tables]
@@ -121,19 +129,33 @@ def model(runs, law=None, *, noise="student-t", drift="default", columns=None, o
     return functools.partial(problem.model, *arrays, observe=observe)
 
 
-def sample(problems, num_warmup=400, num_samples=1000, num_chains=4, *, seed=0, method="nuts", progress=None, batch=16):
+def sample(
+    problems,
+    num_warmup=400,
+    num_samples=1000,
+    num_chains=4,
+    *,
+    seed=0,
+    method="nuts",
+    progress=None,
+    batch=16,
+):
     """Posteriors of problems, in their order: those of one model and one size run together, `batch` at a time."""
     groups = {}
     for position, problem in enumerate(problems):
         groups.setdefault((problem.model, problem.size), []).append(position)
     size = min(batch, max(map(len, groups.values()), default=1))
-    chunks = [positions[i : i + size] for positions in groups.values() for i in range(0, len(positions), size)]
+    chunks = [
+        positions[i : i + size] for positions in groups.values() for i in range(0, len(positions), size)
+    ]
     posteriors = [None] * len(problems)
     counts = num_warmup, num_samples, num_chains
     with _bar(progress, len(chunks) * _num_steps(num_warmup, num_samples)) as bar, jax.enable_x64(True):
         _keep_programs()
         for chunk in chunks:
-            padded = [problems[i] for i in chunk + chunk[-1:] * (size - len(chunk))]  # one batch size, one program
+            padded = [
+                problems[i] for i in chunk + chunk[-1:] * (size - len(chunk))
+            ]  # one batch size, one program
             for position, posterior in zip(chunk, _sample(padded, *counts, method, seed, bar), strict=False):
                 posteriors[position] = posterior
     return posteriors
@@ -159,9 +181,14 @@ def _sample(problems, num_warmup, num_samples, num_chains, method, seed, bar):
     else:
         count = num_chains * num_samples
         drawn, weights = propose(runs, measured, chains, jax.random.fold_in(key, 1), count=count)
-        found, stretches = _laplace(np.asarray(drawn), np.asarray(weights), found, (num_chains, num_samples), seed)
+        found, stretches = _laplace(
+            np.asarray(drawn), np.asarray(weights), found, (num_chains, num_samples), seed
+        )
     bar.set_description("finishing")
-    kept = [finish(runs, measured, stretch["position"], jax.random.fold_in(key, i)) for i, stretch in enumerate(stretches)]
+    kept = [
+        finish(runs, measured, stretch["position"], jax.random.fold_in(key, i))
+        for i, stretch in enumerate(stretches)
+    ]
     stats, kept = jax.tree.map(
         lambda *parts: np.concatenate(parts, axis=2)[:, :, :num_samples], *zip(stretches, kept, strict=True)
     )
@@ -188,8 +215,13 @@ def _laplace(drawn, weights, found, shape, seed):
     corrected = [laplace.correct(d, w, shape, seed) for d, w in zip(drawn, weights, strict=True)]
     position = np.stack([draws for draws, _, _ in corrected])
     flat = np.zeros(position.shape[:-1])
-    found = found | {"pareto_k": np.array([k for _, k, _ in corrected]), "importance_ess": np.array([n for _, _, n in corrected])}
-    return found, [{"position": position, "energy": flat, "diverging": flat > 0, "steps": flat, "acceptance": flat + 1}]
+    found = found | {
+        "pareto_k": np.array([k for _, k, _ in corrected]),
+        "importance_ess": np.array([n for _, _, n in corrected]),
+    }
+    return found, [
+        {"position": position, "energy": flat, "diverging": flat > 0, "steps": flat, "acceptance": flat + 1}
+    ]
 
 
 def _posterior(problem, stats, kept, found, prior, seed):
@@ -210,8 +242,15 @@ def programs(model):
     def begin(runs, measured, key, num_chains):
         TRACES["begin"] += 1
         key_mode, key_place = jax.random.split(key)
-        mode, factor, measured, found, prior = find_mode(model, runs, measured, key_mode, NUM_STARTS, NUM_PRIOR)
-        return place(Space.of(model, runs, measured), mode, factor, key_place, num_chains), measured, found, prior
+        mode, factor, measured, found, prior = find_mode(
+            model, runs, measured, key_mode, NUM_STARTS, NUM_PRIOR
+        )
+        return (
+            place(Space.of(model, runs, measured), mode, factor, key_place, num_chains),
+            measured,
+            found,
+            prior,
+        )
 
     def draw(runs, measured, chains, adapt, length):
         TRACES["draw"] += 1
@@ -269,12 +308,21 @@ def complete(model, runs, measured, position, key):
     values, _ = space.constrained(position)
     with numpyro.handlers.block(), numpyro.handlers.trace() as trace:
         likelihood = numpyro.handlers.substitute(model.likelihood, values)(runs, measured)
-    sites = {name: site["value"] for name, site in trace.items() if site["type"] in ("sample", "deterministic")}
-    weights = likelihood.reach * likelihood.weights(measured.log_loss, jax.random.normal(key, likelihood.reach.shape))
+    sites = {
+        name: site["value"] for name, site in trace.items() if site["type"] in ("sample", "deterministic")
+    }
+    weights = likelihood.reach * likelihood.weights(
+        measured.log_loss, jax.random.normal(key, likelihood.reach.shape)
+    )
     residual = measured.log_loss - likelihood.location - measured.loadings @ weights
     scale = jnp.sqrt(sites["sigma"] ** 2 + measured.log_loss_se**2)
     pieces = measured.drift.shape[1]
-    return sites, measured.turn @ weights[:pieces], weights[pieces:], model.noise.log_density(residual, scale) - measured.log_loss
+    return (
+        sites,
+        measured.turn @ weights[:pieces],
+        weights[pieces:],
+        model.noise.log_density(residual, scale) - measured.log_loss,
+    )
 
 
 def _bar(progress, total):

@@ -11,7 +11,6 @@ import pandas as pd
 
 from .errors import InputError
 from .noise import NU, ou_path
-from .problem import Problem
 from .runs import clock_of, measured_of, order_of, runs_of, size_class
 from .table import check_runs, numbers, read_runs
 
@@ -50,7 +49,9 @@ def draw_losses(problem, draws, new, *, kind="observation"):
         `(sample, row)`, in the unit of the training losses.
     """
     if kind not in KINDS:
-        raise InputError(f"kind= got {kind!r}; expected one of {', '.join(map(repr, KINDS))}.", "See Posterior.predict.")
+        raise InputError(
+            f"kind= got {kind!r}; expected one of {', '.join(map(repr, KINDS))}.", "See Posterior.predict."
+        )
     log_loss = np.log(law_losses(problem, draws, new)) + _drift(problem, draws, new)
     if kind != "mean":
         log_loss += _run_effects(problem, draws, new)
@@ -114,7 +115,9 @@ def _noise(problem, draws, new):
         scales = {name: draws.sites[name] for name in ("sigma_ou", "length_ou")}
         with jax.enable_x64(True):
             keys = jax.random.split(jax.random.key(draws.seed), len(scatter))
-            scatter[:, order] += np.asarray(jax.vmap(lambda k, s: ou_path(k, s, jnp.asarray(gap)))(keys, scales))
+            scatter[:, order] += np.asarray(
+                jax.vmap(lambda k, s: ou_path(k, s, jnp.asarray(gap)))(keys, scales)
+            )
     return scatter
 
 
@@ -143,8 +146,12 @@ def bands(problem, draws, new, *, kind="observation", levels=LEVELS):
     frame["mean"], frame["median"], frame["sd"] = losses.mean(0), np.median(losses, 0), losses.std(0)
     for level in levels:
         if not 0 < level < 1:
-            raise InputError(f"levels= has {level!r}; expected numbers between 0 and 1.", "A 90 % band is 0.9.")
-        frame[f"lo_{named(level)}"], frame[f"hi_{named(level)}"] = np.quantile(losses, [(1 - level) / 2, (1 + level) / 2], axis=0)
+            raise InputError(
+                f"levels= has {level!r}; expected numbers between 0 and 1.", "A 90 % band is 0.9."
+            )
+        frame[f"lo_{named(level)}"], frame[f"hi_{named(level)}"] = np.quantile(
+            losses, [(1 - level) / 2, (1 + level) / 2], axis=0
+        )
     frame["extrapolation"] = problem.paths.extrapolation(new)
     frame.attrs.update(kind=kind, interval="equal-tailed", levels=tuple(levels))
     return frame
@@ -173,7 +180,13 @@ def gaps(problem, draws, real, *, by="run", kind="mean", level=0.9):
     loss, suffix, rows = real["loss"].to_numpy(), named(level), []
     for name, index in real.groupby(by, sort=False).indices.items():
         gap = (predicted[:, index] - loss[index]).mean(1)
-        row = dict(zip([by] if isinstance(by, str) else by, np.atleast_1d(np.asarray(name, dtype=object)), strict=True))
+        row = dict(
+            zip(
+                [by] if isinstance(by, str) else by,
+                np.atleast_1d(np.asarray(name, dtype=object)),
+                strict=True,
+            )
+        )
         row |= {"rows": len(index), "gap": gap.mean()}
         row[f"lo_{suffix}"], row[f"hi_{suffix}"] = np.quantile(gap, [(1 - level) / 2, (1 + level) / 2])
         for share in (0.5, level):

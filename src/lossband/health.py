@@ -47,9 +47,13 @@ class Health:
         return not {note.code for note in self.notes} & SAMPLER_CODES
 
     def __str__(self):
-        line = f"Laplace, Pareto k {self.pareto_k:.2f}, effective draws {self.ess_min:.0f}" if self.pareto_k is not None else (
-            f"R-hat max {self.rhat_max:.3f}, ESS min {self.ess_min:.0f}, divergences {self.divergences}, "
-            f"E-BFMI min {self.ebfmi_min:.2f}, modes agreed {self.map_agreed:.0%}, leapfrogs a draw {self.steps:.1f}"
+        line = (
+            f"Laplace, Pareto k {self.pareto_k:.2f}, effective draws {self.ess_min:.0f}"
+            if self.pareto_k is not None
+            else (
+                f"R-hat max {self.rhat_max:.3f}, ESS min {self.ess_min:.0f}, divergences {self.divergences}, "
+                f"E-BFMI min {self.ebfmi_min:.2f}, modes agreed {self.map_agreed:.0%}, leapfrogs a draw {self.steps:.1f}"
+            )
         )
         return "\n".join([line, *map(str, self.notes)])
 
@@ -76,7 +80,12 @@ def examine(sites, stats, found, prior, problem, names):
     scalars = np.stack([np.asarray(v) for v in sites.values() if np.ndim(v) == 2], -1)
     rhat = float(np.max(array_stats.rhat(scalars, chain_axis=0, draw_axis=1)))
     kinds = {"bulk": {}, "tail": {"prob": (0.05, 0.95)}}
-    ess = float(min(np.min(array_stats.ess(scalars, chain_axis=0, draw_axis=1, method=k, **a)) for k, a in kinds.items()))
+    ess = float(
+        min(
+            np.min(array_stats.ess(scalars, chain_axis=0, draw_axis=1, method=k, **a))
+            for k, a in kinds.items()
+        )
+    )
     energy, divergences = stats["energy"], int(stats["diverging"].sum())
     ebfmi = float(np.min(np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1)))
     notes = (*_sampler_notes(rhat, ess, divergences, ebfmi), *about)
@@ -85,27 +94,49 @@ def examine(sites, stats, found, prior, problem, names):
 
 def _sampler_notes(rhat, ess, divergences, ebfmi):
     if not rhat < 1.01:
-        yield Note("rhat", f"the chains disagree (R-hat {rhat:.3f}, wanted below 1.01). Take more draws, or a simpler law.")
+        yield Note(
+            "rhat",
+            f"the chains disagree (R-hat {rhat:.3f}, wanted below 1.01). Take more draws, or a simpler law.",
+        )
     if not ess > 400:
-        yield Note("ess", f"only {ess:.0f} effective draws (wanted above 400): interval ends are noisy. Raise num_samples.")
+        yield Note(
+            "ess",
+            f"only {ess:.0f} effective draws (wanted above 400): interval ends are noisy. Raise num_samples.",
+        )
     if divergences:
-        yield Note("divergences", f"{divergences} divergent transitions: part of the posterior may be missed. Tighten a prior.")
+        yield Note(
+            "divergences",
+            f"{divergences} divergent transitions: part of the posterior may be missed. Tighten a prior.",
+        )
     if not ebfmi > 0.3:
-        yield Note("ebfmi", f"low energy mixing (E-BFMI {ebfmi:.2f}, wanted above 0.3): tails may be missed. Tighten a prior.")
+        yield Note(
+            "ebfmi",
+            f"low energy mixing (E-BFMI {ebfmi:.2f}, wanted above 0.3): tails may be missed. Tighten a prior.",
+        )
 
 
 def _laplace_notes(k, ess):
     if not k < 0.7:
-        yield Note("pareto-k", f"the quick answer is off (Pareto k {k:.2f}, wanted below 0.7). Use method='nuts'.")
+        yield Note(
+            "pareto-k", f"the quick answer is off (Pareto k {k:.2f}, wanted below 0.7). Use method='nuts'."
+        )
     if not ess > 400:
-        yield Note("ess", f"only {ess:.0f} effective draws (wanted above 400): interval ends are noisy. Use method='nuts'.")
+        yield Note(
+            "ess",
+            f"only {ess:.0f} effective draws (wanted above 400): interval ends are noisy. Use method='nuts'.",
+        )
 
 
 def _mode_notes(agreed, curvature):
     if agreed < 0.25:
-        yield Note("modes", f"only {agreed:.0%} of the starts found this mode: there may be another. Compare seeds.")
+        yield Note(
+            "modes", f"only {agreed:.0%} of the starts found this mode: there may be another. Compare seeds."
+        )
     if curvature <= 0:
-        yield Note("curvature", "the mode has no Gaussian around it: the warm-up's own covariance whitened the space instead.")
+        yield Note(
+            "curvature",
+            "the mode has no Gaussian around it: the warm-up's own covariance whitened the space instead.",
+        )
 
 
 def _design_notes(problem):
@@ -121,13 +152,19 @@ def _design_notes(problem):
     for name in inputs:
         levels = len(np.unique(np.round(np.log10(frame[name]), 2)))
         if levels < 3:
-            yield Note("few-levels", f"{name} has {levels} distinct values: its exponent and the floor rest on the prior. Add a third.")
+            yield Note(
+                "few-levels",
+                f"{name} has {levels} distinct values: its exponent and the floor rest on the prior. Add a third.",
+            )
 
 
 def _prior_notes(sites, prior, names):
     for name in names:
         if np.ndim(sites[name]) == 2 and _width(sites[name]) > 0.9 * _width(prior[name]):
-            yield Note("prior", f"the data hardly inform {name}: its posterior is as wide as its prior. Add runs that vary it, or state a prior.")
+            yield Note(
+                "prior",
+                f"the data hardly inform {name}: its posterior is as wide as its prior. Add runs that vary it, or state a prior.",
+            )
 
 
 def _width(draws):

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from . import score
-from .errors import InputError
 from .engine import fit_many
-from .forecast import LEVELS, bands, named
+from .errors import InputError
+from .forecast import LEVELS, named
 from .table import read_runs
 
 
@@ -102,7 +102,10 @@ def backtest(runs, law=None, *, by="params", hide=None, share=None, levels=LEVEL
     cuts = [cuts] if np.isscalar(cuts) else list(cuts)
     masks = [_hidden(table, by, cut, share is not None) for cut in cuts]
     posteriors = fit_many([table[~mask] for mask in masks], law, **options)
-    frames = [_scored(post, table[mask], cut, levels) for post, mask, cut in zip(posteriors, masks, cuts, strict=True)]
+    frames = [
+        _scored(post, table[mask], cut, levels)
+        for post, mask, cut in zip(posteriors, masks, cuts, strict=True)
+    ]
     return Backtest(pd.concat(frames, ignore_index=True), tuple(posteriors), tuple(levels))
 
 
@@ -110,13 +113,17 @@ def _hidden(table, by, cut, is_share):
     """Which rows a cut-off hides, `(row,)`."""
     if by == "end":
         if not is_share:
-            raise InputError("by='end' got hide=; it needs a share of each curve.", "For the last quarter: share=0.25.")
+            raise InputError(
+                "by='end' got hide=; it needs a share of each curve.", "For the last quarter: share=0.25."
+            )
         clock = "tokens" if "tokens" in table else "step"
         rank = table.groupby("run")[clock].rank(method="first")
         mask = (rank > np.ceil((1 - cut) * table.groupby("run")[clock].transform("size"))).to_numpy()
     else:
         if by not in table:
-            raise InputError(f"the table has no column {by!r} to hide by.", "Name one of its columns with by=.")
+            raise InputError(
+                f"the table has no column {by!r} to hide by.", "Name one of its columns with by=."
+            )
         largest = table.groupby("run")[by].transform("max")
         values = np.unique(largest)
         count = max(1, round(cut * len(values))) if is_share else cut
@@ -127,7 +134,9 @@ def _hidden(table, by, cut, is_share):
             )
         mask = (largest >= values[-count]).to_numpy()
     if mask.all() or not mask.any():
-        raise InputError(f"the cut-off {cut!r} by {by!r} hides {mask.sum()} of {len(mask)} rows.", "Choose another.")
+        raise InputError(
+            f"the cut-off {cut!r} by {by!r} hides {mask.sum()} of {len(mask)} rows.", "Choose another."
+        )
     return mask
 
 
@@ -163,7 +172,11 @@ def diagnose(table, main):
                 cause = "real losses lie below the forecast: a law too rigid, or undertuned small runs"
             else:
                 cause = "the forecast is centred and too narrow: a drift prior too tight, or unequal noise"
-            notes.append(f"{where}: the {main} % band covers {row[f'cover_{main}']:.0%} ({low:.0%} to {high:.0%}); {cause}.")
+            notes.append(
+                f"{where}: the {main} % band covers {row[f'cover_{main}']:.0%} ({low:.0%} to {high:.0%}); {cause}."
+            )
         elif low > nominal:
-            notes.append(f"{where}: the {main} % band covers {row[f'cover_{main}']:.0%}: wider than it need be.")
+            notes.append(
+                f"{where}: the {main} % band covers {row[f'cover_{main}']:.0%}: wider than it need be."
+            )
     return notes

@@ -27,7 +27,9 @@ class LossModel:
 
     def __call__(self, runs, measured, *, observe=True):
         """Sample the coefficients and scales, and observe the rows' ln losses (or sample them, `observe=False`)."""
-        numpyro.sample("log_loss", self.likelihood(runs, measured), obs=measured.log_loss if observe else None)
+        numpyro.sample(
+            "log_loss", self.likelihood(runs, measured), obs=measured.log_loss if observe else None
+        )
 
     def likelihood(self, runs, measured):
         """Sample coefficients and scales; return the distribution of the rows' ln losses given them."""

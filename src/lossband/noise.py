@@ -18,7 +18,7 @@ from jax import lax
 
 from .errors import InputError
 
-NU = 4.0  # degrees of freedom: the usual robust choice (Lange et al. 1989); sampling it changed no coverage
+NU = 4.0  # degrees of freedom: the usual robust choice (Lange et al. 1989)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ class Noise:
 
     def draw(self, key, sigma, shape):
         """Independent noise of `shape` on ln loss, with scale `sigma`."""
-        return sigma * (jax.random.t(key, NU, shape) if self.tails == "student-t" else jax.random.normal(key, shape))
+        return sigma * (
+            jax.random.t(key, NU, shape) if self.tails == "student-t" else jax.random.normal(key, shape)
+        )
 
     def log_density(self, residual, scale):
         """Log density of the independent part at `residual`, same shape."""
@@ -211,7 +213,9 @@ def _predicted_variance(rho2, stationary, variance):
 
     def compose(first, second):
         product = second @ first
-        return product / jnp.max(product, axis=(-2, -1), keepdims=True)  # a Moebius map has no scale of its own
+        return product / jnp.max(
+            product, axis=(-2, -1), keepdims=True
+        )  # a Moebius map has no scale of its own
 
     total = lax.associative_scan(compose, maps)
     return (total[:, 0, 0] * stationary + total[:, 0, 1]) / (total[:, 1, 0] * stationary + total[:, 1, 1])

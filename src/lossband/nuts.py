@@ -4,7 +4,13 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from numpyro.infer.hmc_util import IntegratorState, build_tree, dual_averaging, euclidean_kinetic_energy, velocity_verlet
+from numpyro.infer.hmc_util import (
+    IntegratorState,
+    build_tree,
+    dual_averaging,
+    euclidean_kinetic_energy,
+    velocity_verlet,
+)
 
 from .coordinates import Space
 
@@ -90,9 +96,16 @@ def _draw(potential, state, step_size, key):
     unit = jnp.ones_like(state.z)
     _, update = velocity_verlet(potential, euclidean_kinetic_energy)
     state = state._replace(r=jax.random.normal(key_momentum, state.z.shape))
-    tree = build_tree(update, euclidean_kinetic_energy, state, unit, step_size, key_tree, max_tree_depth=MAX_DEPTH)
+    tree = build_tree(
+        update, euclidean_kinetic_energy, state, unit, step_size, key_tree, max_tree_depth=MAX_DEPTH
+    )
     acceptance = tree.sum_accept_probs / tree.num_proposals
-    info = {"energy": tree.z_proposal_energy, "steps": tree.num_proposals, "diverging": tree.diverging, "acceptance": acceptance}
+    info = {
+        "energy": tree.z_proposal_energy,
+        "steps": tree.num_proposals,
+        "diverging": tree.diverging,
+        "acceptance": acceptance,
+    }
     return IntegratorState(tree.z_proposal, state.r, tree.z_proposal_pe, tree.z_proposal_grad), info
 
 
@@ -100,7 +113,9 @@ def _rewhitened(chains, draws, adapt):
     """Centre and factor from the pooled draws while adapting, shrunk towards the present ones by d draws' worth."""
     pooled = draws.reshape(-1, draws.shape[-1])
     count, dim = pooled.shape
-    covariance = (count * jnp.cov(pooled.T).reshape(dim, dim) + dim * chains.factor @ chains.factor.T) / (count + dim)
+    covariance = (count * jnp.cov(pooled.T).reshape(dim, dim) + dim * chains.factor @ chains.factor.T) / (
+        count + dim
+    )
     factor = jnp.linalg.cholesky(covariance)
     use = adapt & jnp.all(jnp.isfinite(factor))
     return jnp.where(use, pooled.mean(0), chains.centre), jnp.where(use, factor, chains.factor)

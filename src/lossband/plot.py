@@ -8,7 +8,18 @@ from .forecast import named
 REAL, PRED = "#0b5394", "#d95f02"  # told apart with any colour vision, and by line style in grey
 
 
-def panels(post, runs, *, rows="loops", columns="params", x="tokens", hidden=None, kind="observation", levels=(0.5, 0.9), points=60):
+def panels(
+    post,
+    runs,
+    *,
+    rows="loops",
+    columns="params",
+    x="tokens",
+    hidden=None,
+    kind="observation",
+    levels=(0.5, 0.9),
+    points=60,
+):
     """Real against Pred, one panel per (rows, columns) value, with bands.
 
     Args:
@@ -34,14 +45,20 @@ def panels(post, runs, *, rows="loops", columns="params", x="tokens", hidden=Non
     )  # fmt: skip
     for line, r in zip(axes, down, strict=True):
         for axis, c in zip(line, across, strict=True):
-            cell = runs[(runs[rows] == r if r is not None else True) & (runs[columns] == c if c is not None else True)]
+            cell = runs[
+                (runs[rows] == r if r is not None else True) & (runs[columns] == c if c is not None else True)
+            ]
             if cell.empty:
                 axis.set_axis_off()
                 continue
             _panel(axis, post, cell, x, kind, levels, points)
             held = hidden is not None and c in set(np.atleast_1d(hidden))
-            title = ", ".join(f"{_symbol(n)} = {_short(v)}" for n, v in ((rows, r), (columns, c)) if v is not None)
-            axis.set_title(title + (" (held out)" if held else ""), fontsize=8, fontweight="bold" if held else None)
+            title = ", ".join(
+                f"{_symbol(n)} = {_short(v)}" for n, v in ((rows, r), (columns, c)) if v is not None
+            )
+            axis.set_title(
+                title + (" (held out)" if held else ""), fontsize=8, fontweight="bold" if held else None
+            )
             if held:
                 axis.set_facecolor("#f3f3f3")
     for axis in axes[-1]:
@@ -59,9 +76,19 @@ def _panel(axis, post, cell, x, kind, levels, points):
     band = post.predict(grid.assign(run="a new run"), kind=kind, levels=levels)
     for level, shade in zip(sorted(levels, reverse=True), (0.22, 0.45), strict=False):
         suffix = named(level)
-        axis.fill_between(grid[x], band[f"lo_{suffix}"], band[f"hi_{suffix}"], color=PRED, alpha=shade, lw=0, label=f"{suffix} % band")
+        axis.fill_between(
+            grid[x],
+            band[f"lo_{suffix}"],
+            band[f"hi_{suffix}"],
+            color=PRED,
+            alpha=shade,
+            lw=0,
+            label=f"{suffix} % band",
+        )
     axis.plot(grid[x], band["median"], "--", color=PRED, lw=1.2, label="Pred")
-    for index, (_, curve) in enumerate(cell.sort_values(x).groupby("run") if "run" in cell else [(None, cell.sort_values(x))]):
+    for index, (_, curve) in enumerate(
+        cell.sort_values(x).groupby("run") if "run" in cell else [(None, cell.sort_values(x))]
+    ):
         axis.plot(curve[x], curve["loss"], "-", color=REAL, lw=1.3, label="Real" if index == 0 else None)
     axis.set_xscale("log")
     axis.tick_params(labelsize=7)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -56,7 +55,9 @@ class Posterior:
             chains, draws, *rest = np.shape(values)
             return np.asarray(values).reshape(chains * draws, *rest)
 
-        return Draws({n: flat(v) for n, v in self.sites.items()}, flat(self.weights), flat(self.effects), self.seed)
+        return Draws(
+            {n: flat(v) for n, v in self.sites.items()}, flat(self.weights), flat(self.effects), self.seed
+        )
 
     @cached_property
     def coefficients(self):
@@ -83,7 +84,9 @@ class Posterior:
         """Draws of the loss at new rows, as an xarray of dimensions (sample, row), in the unit of the training losses."""
         import xarray
 
-        losses = draw_losses(self.problem, self._draws, read_new(self.problem, new, columns=columns), kind=kind)
+        losses = draw_losses(
+            self.problem, self._draws, read_new(self.problem, new, columns=columns), kind=kind
+        )
         return xarray.DataArray(losses, dims=("sample", "row"), name="loss", attrs={"kind": kind})
 
     def predict(self, new, *, kind="observation", levels=LEVELS, columns=None):
@@ -95,7 +98,9 @@ class Posterior:
                 "observation" (a new measurement).
             levels: of the equal-tailed intervals.
         """
-        return bands(self.problem, self._draws, read_new(self.problem, new, columns=columns), kind=kind, levels=levels)
+        return bands(
+            self.problem, self._draws, read_new(self.problem, new, columns=columns), kind=kind, levels=levels
+        )
 
     def gap(self, real, *, by="run", kind="mean", level=0.9, columns=None):
         """Signed distance predicted - real, per curve, with its own interval: see `lossband.forecast.gaps`."""
@@ -152,13 +157,12 @@ class Posterior:
     def save(self, path):
         """Write the posterior to one netCDF file, atomically; `lossband.load` reads it and predicts bit for bit."""
         path = Path(path)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             self.data.to_netcdf(temporary, engine="h5netcdf")
             os.replace(temporary, path)
         finally:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         return path
 
 
@@ -196,6 +200,7 @@ def load(path, law=None):
         InputError: no such file, another format, another law, or data that do not match their hash.
     """
     import xarray
+
     from .drift import Drift
     from .noise import Noise
 
@@ -207,10 +212,20 @@ def load(path, law=None):
         raise InputError(f"{path} is no lossband posterior.", "Save one with post.save(path).")
     record = json.loads(tree.attrs["lossband"])
     if record["format"] != FORMAT:
-        raise InputError(f"{path} has format {record['format']}; this version reads {FORMAT}.", "Fit again, or use the version that wrote it.")
+        raise InputError(
+            f"{path} has format {record['format']}; this version reads {FORMAT}.",
+            "Fit again, or use the version that wrote it.",
+        )
     frame = tree["constant_data"].to_dataset().to_dataframe()
     frame.insert(1, "loss", tree["observed_data"]["loss"].to_numpy())
-    problem = _posed_again(path, record, frame, law, Noise(**record["noise"]), record["drift"] and Drift(**_tuples(record["drift"])))
+    problem = _posed_again(
+        path,
+        record,
+        frame,
+        law,
+        Noise(**record["noise"]),
+        record["drift"] and Drift(**_tuples(record["drift"])),
+    )
     posterior = {name: value.to_numpy() for name, value in tree["posterior"].data_vars.items()}
     health = {**record["health"], "notes": tuple(Note(*note) for note in record["health"]["notes"])}
     return Posterior(
@@ -229,14 +244,22 @@ def load(path, law=None):
 def _posed_again(path, record, frame, law, noise, drift):
     name = record["law"]
     if law is None and name not in LAWS:
-        raise InputError(f"{path} holds the law {name!r}, which is not one of lossband's.", "Pass it: lossband.load(path, law=your_law).")
+        raise InputError(
+            f"{path} holds the law {name!r}, which is not one of lossband's.",
+            "Pass it: lossband.load(path, law=your_law).",
+        )
     given = getattr(law, "name", getattr(law, "__name__", name)) if law is not None else name
     if given != name:
-        raise InputError(f"{path} holds the law {name!r}, not {given!r}.", "Load it with the law that it was fitted with.")
+        raise InputError(
+            f"{path} holds the law {name!r}, not {given!r}.", "Load it with the law that it was fitted with."
+        )
     priors = {site: prior_from(_tuples(spec)) for site, spec in record["priors"].items()}
     problem = pose(frame, law or LAWS[name].with_priors(**priors), noise=noise, drift=drift)
     if data_hash(problem.frame) != record["data_sha256"]:
-        raise InputError(f"the data in {path} do not match their hash.", "The file was changed after it was saved: fit again.")
+        raise InputError(
+            f"the data in {path} do not match their hash.",
+            "The file was changed after it was saved: fit again.",
+        )
     return problem
 
 

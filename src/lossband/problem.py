@@ -9,8 +9,8 @@ import pandas as pd
 
 from .drift import Paths, find_drift
 from .errors import InputError
-from .laws import find_law
 from .joint import LossModel
+from .laws import find_law
 from .noise import find_noise
 from .runs import Measured, Runs, Unit, clock_of, measured_of, order_of, runs_of, unit_of
 from .table import check_runs, read_runs
@@ -78,7 +78,9 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None):
     ordered = frame.iloc[order]
     basis = paths.inside(ordered) if model.drift is not None else np.zeros((len(frame), 0))
     measured = measured_of(ordered, basis, run_effects=model.noise.run)
-    problem = Problem(model, frame, unit, paths, order, runs_of(ordered, unit, pad_to=len(measured.mask)), measured)
+    problem = Problem(
+        model, frame, unit, paths, order, runs_of(ordered, unit, pad_to=len(measured.mask)), measured
+    )
     needed = len(coefficients(problem)) + 1
     if len(frame) < needed:
         raise InputError(
@@ -102,4 +104,3 @@ def compute_of(law, frame, unit):
         with jax.enable_x64(True):
             return np.asarray(law.compute(runs_of(frame, unit)))
     return np.prod([frame[name].to_numpy() / unit.centre[name] for name in law.inputs], axis=0)
-

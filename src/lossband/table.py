@@ -59,9 +59,13 @@ def read_runs(runs, *, columns=None):
     frame = frame.rename(columns=columns or {})
     twice = sorted(set(map(str, frame.columns[frame.columns.duplicated()])))
     if twice:
-        raise InputError(f"the table has more than one column {listed(twice)}.", "Rename or drop one of them.")
+        raise InputError(
+            f"the table has more than one column {listed(twice)}.", "Rename or drop one of them."
+        )
     if frame.empty:
-        raise InputError("the table has no rows; one row a measurement is expected.", "Check the filter before.")
+        raise InputError(
+            "the table has no rows; one row a measurement is expected.", "Check the filter before."
+        )
     return frame.reset_index(drop=True)
 
 
@@ -69,7 +73,9 @@ def _read_csv(path):
     try:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:  # pandas raises subclasses of ValueError for what it cannot parse
-        raise InputError(f"{str(path)!r} cannot be read as a CSV table: {error}.", "Check the path, or pass a frame.") from error
+        raise InputError(
+            f"{str(path)!r} cannot be read as a CSV table: {error}.", "Check the path, or pass a frame."
+        ) from error
 
 
 def check_runs(frame, inputs, *, loss=True, clock=None):
@@ -92,7 +98,9 @@ def check_runs(frame, inputs, *, loss=True, clock=None):
     checked = pd.DataFrame(columns, dtype=np.float64)
     run = frame["run"] if "run" in frame else pd.Series(np.arange(len(frame)), index=frame.index)
     if run.isna().any():
-        _refuse_rows("run", run.isna(), "missing label", "a label for every row", "Name every run, or drop the column.")
+        _refuse_rows(
+            "run", run.isna(), "missing label", "a label for every row", "Name every run, or drop the column."
+        )
     checked.insert(0, "run", run.astype(str))
     if loss:
         _check_repeats(frame, checked)
@@ -114,18 +122,32 @@ def numbers(frame, name):
             f"Add it, or name yours: columns={{'yours': {name!r}}}.",
         )
     column = frame[name]
-    if column.dtype == bool or pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+    if (
+        column.dtype == bool
+        or pd.api.types.is_datetime64_any_dtype(column)
+        or pd.api.types.is_timedelta64_dtype(column)
+    ):
         _refuse_rows(name, np.ones(len(frame)), "non-numeric value", "numbers", f"It holds {column.dtype}.")
     values = pd.to_numeric(column, errors="coerce").astype(np.float64)
     text = values.isna() & column.notna()
     if text.any():
         _refuse_rows(name, text, "non-numeric value", "numbers", "Convert it with pd.to_numeric.")
     if values.isna().any():
-        _refuse_rows(name, values.isna(), "missing value", "a number in every row", f"Drop them with runs.dropna(subset=[{name!r}]).")
+        _refuse_rows(
+            name,
+            values.isna(),
+            "missing value",
+            "a number in every row",
+            f"Drop them with runs.dropna(subset=[{name!r}]).",
+        )
     if np.isinf(values).any():
-        _refuse_rows(name, np.isinf(values), "infinite value", "finite numbers", "Drop the diverged measurements.")
+        _refuse_rows(
+            name, np.isinf(values), "infinite value", "finite numbers", "Drop the diverged measurements."
+        )
     if (values <= 0).any():
-        _refuse_rows(name, values <= 0, "value <= 0", "positive numbers", f"Drop them with runs[runs.{name} > 0].")
+        _refuse_rows(
+            name, values <= 0, "value <= 0", "positive numbers", f"Drop them with runs[runs.{name} > 0]."
+        )
     return values
 
 

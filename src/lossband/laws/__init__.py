@@ -6,4 +6,19 @@ from .looped import looped, recurrence
 from .scale import chinchilla, coupled, kaplan
 from .terms import exponent, floor, power, weight
 
-__all__ = ["LAWS", "Law", "chinchilla", "coupled", "exponent", "find_law", "floor", "kaplan", "law", "looped", "power", "power_law", "recurrence", "weight"]
+__all__ = [
+    "LAWS",
+    "Law",
+    "chinchilla",
+    "coupled",
+    "exponent",
+    "find_law",
+    "floor",
+    "kaplan",
+    "law",
+    "looped",
+    "power",
+    "power_law",
+    "recurrence",
+    "weight",
+]

@@ -28,7 +28,9 @@ class Law:
     name: str
     inputs: tuple
     source: str = ""
-    compute: object = None  # runs -> training compute (row,) up to a constant; None: the product of the inputs
+    compute: object = (
+        None  # runs -> training compute (row,) up to a constant; None: the product of the inputs
+    )
     priors: dict = field(default_factory=dict)
 
     def __call__(self, runs):
@@ -50,7 +52,11 @@ class Law:
     @property
     def key(self):
         """What the law computes, hashable: its function and its priors."""
-        return self.curve, self.inputs, tuple((site, _prior_key(prior)) for site, prior in sorted(self.priors.items()))
+        return (
+            self.curve,
+            self.inputs,
+            tuple((site, _prior_key(prior)) for site, prior in sorted(self.priors.items())),
+        )
 
     def __eq__(self, other):
         return isinstance(other, Law) and self.key == other.key
@@ -93,10 +99,16 @@ def find_law(wanted, frame):
         wanted = "coupled" if {"params", "tokens"} <= set(present) else "power"
     if isinstance(wanted, str):
         if wanted not in LAWS:
-            raise InputError(f"there is no law {wanted!r}{nearest(wanted, LAWS)}", f"The laws are {', '.join(sorted(LAWS))}.")
+            raise InputError(
+                f"there is no law {wanted!r}{nearest(wanted, LAWS)}",
+                f"The laws are {', '.join(sorted(LAWS))}.",
+            )
         wanted = LAWS[wanted]
     if not callable(wanted):
-        raise InputError(f"law= got {wanted!r}; expected a name, a Law or a function of the runs.", f"The laws are {', '.join(sorted(LAWS))}.")
+        raise InputError(
+            f"law= got {wanted!r}; expected a name, a Law or a function of the runs.",
+            f"The laws are {', '.join(sorted(LAWS))}.",
+        )
     if not isinstance(wanted, Law):
         wanted = Law(wanted, getattr(wanted, "__name__", "law"), _inputs_read(wanted, frame))
     return wanted if wanted.inputs else replace(wanted, inputs=_one_input(wanted, present))
@@ -136,7 +148,10 @@ class _Watch:
         if name.startswith("__"):
             raise AttributeError(name)
         if name not in INPUTS:
-            raise InputError(f"the law reads runs.{name}, which is no input of lossband{nearest(name, INPUTS)}", f"Use one of {', '.join(INPUTS)}.")
+            raise InputError(
+                f"the law reads runs.{name}, which is no input of lossband{nearest(name, INPUTS)}",
+                f"Use one of {', '.join(INPUTS)}.",
+            )
         values = numbers(self.frame, name).to_numpy()
         self.read.append(name)
         return Column(values, np.exp(np.log(values).mean()), values.min(), 1.0)
@@ -155,13 +170,18 @@ def prior_spec(prior):
         InputError: a prior that its parameters alone do not make again.
     """
     values = {name: np.asarray(getattr(prior, name)) for name in sorted(prior.arg_constraints)}
-    spec = type(prior).__name__, tuple((name, value.shape, tuple(value.ravel().tolist())) for name, value in values.items())
+    spec = (
+        type(prior).__name__,
+        tuple((name, value.shape, tuple(value.ravel().tolist())) for name, value in values.items()),
+    )
     try:
         again = _prior_key(prior_from(spec))
     except TypeError:  # its constructor takes something else than its parameters
         again = None
     if again != _prior_key(prior):
-        raise InputError(f"a prior of type {spec[0]} cannot be saved.", "Use one of NumPyro's plain distributions.")
+        raise InputError(
+            f"a prior of type {spec[0]} cannot be saved.", "Use one of NumPyro's plain distributions."
+        )
     return spec
 
 
@@ -169,7 +189,10 @@ def prior_from(spec):
     """The NumPyro distribution that `prior_spec` described."""
     name, values = spec
     if not re.fullmatch(r"[A-Za-z]+", name) or not hasattr(dist, name):
-        raise InputError(f"the prior {name!r} is no distribution of this NumPyro.", "Load it with the version that saved it.")
+        raise InputError(
+            f"the prior {name!r} is no distribution of this NumPyro.",
+            "Load it with the version that saved it.",
+        )
     return getattr(dist, name)(**{arg: np.reshape(value, shape) for arg, shape, value in values})
 
 

@@ -34,7 +34,10 @@ def chinchilla(runs):
     )
 
 
-@law(inputs=("params", "tokens"), source="Kaplan et al. 2020, arXiv:2001.08361, eq. 1.5; coupling as in lossband's design")
+@law(
+    inputs=("params", "tokens"),
+    source="Kaplan et al. 2020, arXiv:2001.08361, eq. 1.5; coupling as in lossband's design",
+)
 def coupled(runs):
     r"""Coupled law: Chinchilla at g = 1; below it, a shortage of one input hurts less while the other is short.
 
@@ -51,7 +54,7 @@ def coupled(runs):
     ======  =====================================  ====================  ==================================
 
     Over eleven public sweeps the posterior means of g under a wide prior run from .31 to .90, which is where its
-    prior comes from. At g = alpha = beta with E = 0 this is Kaplan's law.
+    prior comes from. With E = 0 and g = beta it is Kaplan's law.
     """
     E = floor(runs)
     A, alpha = weight(runs.params, "A", slope="alpha"), exponent("alpha", 0.28, 0.4)
@@ -60,7 +63,9 @@ def coupled(runs):
     p = numpyro.deterministic("p", A / (A + B))
     numpyro.deterministic("A_natural", (A + B) * p**g * runs.params.centre**alpha)
     numpyro.deterministic("B_natural", (A + B) * (1 - p) ** g * runs.tokens.centre**beta)
-    short = jnp.logaddexp(jnp.log(p) - alpha / g * runs.params.log, jnp.log1p(-p) - beta / g * runs.tokens.log)
+    short = jnp.logaddexp(
+        jnp.log(p) - alpha / g * runs.params.log, jnp.log1p(-p) - beta / g * runs.tokens.log
+    )
     return E + (A + B) * jnp.exp(g * short)
 
 
