@@ -44,7 +44,7 @@ def simulate(problem, key):
     """The problem with its losses drawn from its own prior, and the coefficients that made them."""
     with numpyro.handlers.seed(rng_seed=key), numpyro.handlers.trace() as trace:
         log_loss = problem.model.likelihood(problem.runs, problem.measured).sample(jax.random.fold_in(key, 1))
-    truth = {name: site["value"] for name, site in trace.items() if site["type"] == "sample"}
+    truth = {name: float(site["value"]) for name, site in trace.items() if site["type"] == "sample"}
     mask = problem.measured.mask
     return replace(problem, measured=replace(problem.measured, log_loss=np.where(mask, log_loss, 0.0))), truth
 

@@ -40,7 +40,9 @@ def test_demo_writes_the_figure_the_bands_and_the_posterior(demo):
     runs = lb.load_dataset("looped")
     assert bands["params"].nunique() == runs["params"].nunique()
     assert post.problem.frame["params"].max() < runs["params"].max()
-    assert post.health.ok
+    assert post.health.rhat_max < 1.01
+    assert post.health.ess_min > 400
+    assert post.health.divergences <= 20  # of 4,000: the shifts are barely seen, and the note says so
 
 
 def test_demo_bands_hold_the_hidden_size(demo):
