@@ -11,25 +11,25 @@ from lossband.holdout import _hidden
 
 
 @pytest.fixture(scope="module")
-def test_of_grid(grid):
+def of_grid(grid):
     return lb.backtest(grid, by="params", hide=1, seed=0)
 
 
-def test_hidden_rows_are_the_largest_and_never_fitted(test_of_grid, grid):
-    (post,) = test_of_grid.posteriors
-    assert set(test_of_grid.frame["params"]) == {grid.params.max()}
+def test_hidden_rows_are_the_largest_and_never_fitted(of_grid, grid):
+    (post,) = of_grid.posteriors
+    assert set(of_grid.frame["params"]) == {grid.params.max()}
     assert post.problem.frame["params"].max() < grid.params.max()
-    assert len(test_of_grid.frame) + len(post.problem.frame) == len(grid)
+    assert len(of_grid.frame) + len(post.problem.frame) == len(grid)
 
 
-def test_bands_of_a_right_law_hold(test_of_grid):
-    table = test_of_grid.calibration()
+def test_bands_of_a_right_law_hold(of_grid):
+    table = of_grid.calibration()
     assert table["cover_90"].iloc[-1] >= 0.8
     assert abs(table["bias"].iloc[-1]) < 0.02
 
 
-def test_calibration_by_size_has_a_row_for_each_and_one_for_all(test_of_grid):
-    table = test_of_grid.calibration(by="params")
+def test_calibration_by_size_has_a_row_for_each_and_one_for_all(of_grid):
+    table = of_grid.calibration(by="params")
     assert list(table["params"])[-1] == "all"
     assert {
         "rows",
@@ -47,7 +47,7 @@ def test_calibration_by_size_has_a_row_for_each_and_one_for_all(test_of_grid):
     assert (table["cover_90"] <= table["cover_90_hi"]).all()
 
 
-def forged(test_of_grid, *, offset, width, rows=200):
+def forged(of_grid, *, offset, width, rows=200):
     """A backtest whose forecasts have this offset and width in true standard deviations, of 200 runs."""
     rng = np.random.default_rng(0)
     from lossband import score
@@ -77,27 +77,27 @@ def forged(test_of_grid, *, offset, width, rows=200):
                 f"inside_{100 * level:g}": score.covered(draws, truth, level),
             }
         )
-    return replace(test_of_grid, frame=frame, levels=(0.5, 0.9))
+    return replace(of_grid, frame=frame, levels=(0.5, 0.9))
 
 
-def test_calibration_says_nothing_of_true_bands(test_of_grid):
-    assert forged(test_of_grid, offset=0.0, width=1.0).calibration().attrs["notes"] == []
+def test_calibration_says_nothing_of_true_bands(of_grid):
+    assert forged(of_grid, offset=0.0, width=1.0).calibration().attrs["notes"] == []
 
 
-def test_calibration_catches_an_overconfident_band(test_of_grid):
-    table = forged(test_of_grid, offset=0.0, width=0.3).calibration()
+def test_calibration_catches_an_overconfident_band(of_grid):
+    table = forged(of_grid, offset=0.0, width=0.3).calibration()
     assert table["cover_90_hi"].iloc[0] < 0.9
     assert "too narrow" in table.attrs["notes"][0]
 
 
 @pytest.mark.parametrize(("offset", "words"), [(1.5, "below the forecast"), (-1.5, "above the forecast")])
-def test_calibration_catches_a_biased_band(test_of_grid, offset, words):
-    assert words in forged(test_of_grid, offset=offset, width=0.7).calibration().attrs["notes"][0]
+def test_calibration_catches_a_biased_band(of_grid, offset, words):
+    assert words in forged(of_grid, offset=offset, width=0.7).calibration().attrs["notes"][0]
 
 
-def test_calibration_catches_a_band_wider_than_need_be(test_of_grid):
+def test_calibration_catches_a_band_wider_than_need_be(of_grid):
     assert (
-        "wider than it need be" in forged(test_of_grid, offset=0.0, width=4.0).calibration().attrs["notes"][0]
+        "wider than it need be" in forged(of_grid, offset=0.0, width=4.0).calibration().attrs["notes"][0]
     )
 
 
