@@ -13,7 +13,7 @@ from . import laplace
 from .coordinates import Space
 from .errors import InputError
 from .health import examine
-from .mode import find_mode
+from .mode import find_mode, values_in
 from .nuts import advance, place
 from .posterior import Posterior
 from .problem import coefficients, pose
@@ -308,9 +308,7 @@ def complete(model, runs, measured, position, key):
     values, _ = space.constrained(position)
     with numpyro.handlers.block(), numpyro.handlers.trace() as trace:
         likelihood = numpyro.handlers.substitute(model.likelihood, values)(runs, measured)
-    sites = {
-        name: site["value"] for name, site in trace.items() if site["type"] in ("sample", "deterministic")
-    }
+    sites = values_in(trace)
     weights = likelihood.reach * likelihood.weights(
         measured.log_loss, jax.random.normal(key, likelihood.reach.shape)
     )

@@ -134,14 +134,18 @@ def read_new(problem, new, *, columns=None, loss=False):
 
 
 def bands(problem, draws, new, *, kind="observation", levels=LEVELS):
-    """Equal-tailed predictive intervals at new rows, one row each.
+    """Equal-tailed predictive intervals at new rows: `summarise` of `draw_losses`."""
+    return summarise(problem, new, draw_losses(problem, draws, new, kind=kind), kind=kind, levels=levels)
+
+
+def summarise(problem, new, losses, *, kind, levels):
+    """Equal-tailed intervals of drawn losses `(sample, row)`, one row each.
 
     Returns:
         a frame with the inputs, `mean`, `median`, `sd`, `lo_90`, `hi_90`, ... in the unit of the loss, and
         `extrapolation`, the distance from the ranges of the training rows in decades. `frame.attrs` says the
         kind and that the intervals are equal-tailed.
     """
-    losses = draw_losses(problem, draws, new, kind=kind)
     frame = new[[c for c in ("run", *problem.model.law.inputs) if c in new]].copy()
     frame["mean"], frame["median"], frame["sd"] = losses.mean(0), np.median(losses, 0), losses.std(0)
     for level in levels:

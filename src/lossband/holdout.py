@@ -8,7 +8,7 @@ import pandas as pd
 from . import score
 from .engine import fit_many
 from .errors import InputError
-from .forecast import LEVELS, named
+from .forecast import LEVELS, named, read_new, summarise
 from .table import read_runs
 
 
@@ -142,8 +142,9 @@ def _hidden(table, by, cut, is_share):
 
 def _scored(post, rows, cut, levels):
     """The hidden rows with their forecasts and scores."""
-    frame = post.predict(rows, kind="observation", levels=levels)
-    losses = np.log(post.draws(rows, kind="observation").to_numpy())
+    drawn = post.draws(rows, kind="observation").to_numpy()
+    frame = summarise(post.problem, read_new(post.problem, rows), drawn, kind="observation", levels=levels)
+    losses = np.log(drawn)
     truth = np.log(rows["loss"].to_numpy(float))
     frame.insert(0, "hidden", cut)
     extra = [c for c in rows if c not in frame and c not in ("loss_se",)]

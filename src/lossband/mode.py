@@ -11,11 +11,8 @@ from .coordinates import Space
 from .runs import weigh
 
 ROUND = 8  # damped Newton steps in a round
-PLAIN, ROBUST, EXACT = (
-    4,
-    7,
-    1,
-)  # rounds with equal weights, with Student-t weights, and with the tails in closed form
+# rounds with equal weights, with Student-t weights, and with the tails in closed form
+PLAIN, ROBUST, EXACT = 4, 7, 1
 
 
 def find_mode(model, runs, measured, key, num_starts, num_prior):
@@ -124,9 +121,12 @@ def prior_draw(space, key):
     """One draw of all sites from the prior, by name."""
     with numpyro.handlers.block(), numpyro.handlers.seed(rng_seed=key), numpyro.handlers.trace() as trace:
         space.model.likelihood(space.runs, space.measured)
-    return {
-        name: site["value"] for name, site in trace.items() if site["type"] in ("sample", "deterministic")
-    }
+    return values_in(trace)
+
+
+def values_in(trace):
+    """Values of the sampled and derived sites of a NumPyro trace, by name."""
+    return {name: site["value"] for name, site in trace.items() if site["type"] in ("sample", "deterministic")}
 
 
 def at(model, values):

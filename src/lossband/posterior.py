@@ -90,7 +90,7 @@ class Posterior:
         return xarray.DataArray(losses, dims=("sample", "row"), name="loss", attrs={"kind": kind})
 
     def predict(self, new, *, kind="observation", levels=LEVELS, columns=None):
-        """Bands at new rows: see `lossband.forecast.bands` for the columns.
+        """Bands at new rows: see `lossband.forecast.summarise` for the columns.
 
         Args:
             new: a frame or CSV with the law's inputs; `run` labels are used where the noise has a run effect.

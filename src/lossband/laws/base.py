@@ -28,9 +28,7 @@ class Law:
     name: str
     inputs: tuple
     source: str = ""
-    compute: object = (
-        None  # runs -> training compute (row,) up to a constant; None: the product of the inputs
-    )
+    compute: object = None  # runs -> training compute (row,); None: the product of the inputs
     priors: dict = field(default_factory=dict)
 
     def __call__(self, runs):
