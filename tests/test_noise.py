@@ -35,21 +35,27 @@ every_case = pytest.mark.parametrize("case", CASES)
 
 
 @jax.jit
-def answers(law, value, standard_normal):
+def answers(law, value):
     """All that a `LogLoss` says, compiled once for data of one shape."""
-    return law.log_prob(value), law.weights(value, standard_normal), law.expected_mixture(value)
+    return law.log_prob(value), law.mean_weights(value), law.expected_mixture(value)
 
 
 def log_prob(law, value):
-    return float(answers(law, value, np.zeros(len(law.reach)))[0])
+    return float(answers(law, value)[0])
 
 
-def weights(law, value, standard_normal):
-    return answers(law, value, standard_normal)[1]
+def mean_weights(law, value):
+    return answers(law, value)[1]
 
 
 def expected_mixture(law, value):
-    return answers(law, value, np.zeros(len(law.reach)))[2]
+    return answers(law, value)[2]
+
+
+@jax.jit
+def conditionals(law, value, keys):
+    """Draws `(draw, ...)` of the weights and the mixture."""
+    return jax.vmap(lambda key: law.conditional(key, value))(keys)
 
 
 class Dense:
@@ -89,12 +95,6 @@ class Dense:
         return gain @ self.residual, np.eye(self.loadings.shape[1]) - gain @ self.loadings
 
 
-def replace_measured(law, **changes):
-    """A `LogLoss` with other fields of its measured rows."""
-    measured = replace(law.measured, **changes)
-    return LogLoss(law.location, law.reach, law.noise, law.scales, measured, law.known_errors)
-
-
 def run_covariance(frame):
     """sigma_run^2 between the rows of one run."""
     run = frame["run"].to_numpy()
@@ -124,25 +124,10 @@ def test_a_student_t_with_weights_is_the_gaussian_given_its_mixture(curves):
 @pytest.mark.parametrize("tails", ["student-t", "normal"])
 def test_with_nothing_to_integrate_out_the_tails_are_exact(tails, known, curves):
     dense = Dense(curves, tails=tails, known=known, weights=0)
-    law = replace_measured(dense.law, exact=np.ones(()))
     scale = np.sqrt(SCALES["sigma"] ** 2 + dense.se**2)  # the mixture is of no account here
     unit = scipy.stats.t(df=4) if tails == "student-t" else scipy.stats.norm()
     exact = np.sum(unit.logpdf(dense.residual / scale) - np.log(scale))
-    assert log_prob(law, dense.value) == pytest.approx(exact, rel=1e-12)
-
-
-@pytest.mark.parametrize("known", [False, True])
-def test_with_nothing_to_integrate_out_the_mixture_is_the_dense_gaussian(known, curves):
-    dense = Dense(curves, tails="student-t", known=known, weights=0)
-    exact = multivariate_normal(cov=dense.rest).logpdf(dense.residual)
     assert log_prob(dense.law, dense.value) == pytest.approx(exact, rel=1e-12)
-
-
-def test_exact_tails_are_for_models_that_integrate_nothing_out(curves):
-    """With weights the flag must change nothing: there is no closed form."""
-    dense = Dense(curves, tails="student-t")
-    flagged = replace_measured(dense.law, exact=np.ones(()))
-    assert log_prob(flagged, dense.value) == log_prob(dense.law, dense.value)
 
 
 @every_case
@@ -153,17 +138,30 @@ def test_what_stands_in_the_padding_changes_nothing(case, curves):
 
 
 @every_case
-def test_posterior_weights_have_the_mean_and_covariance_of_the_dense_conditional(case, curves):
+def test_posterior_weights_have_the_mean_of_the_dense_conditional(case, curves):
     dense = Dense(curves, **CASES[case])
-    exact_mean, exact_covariance = dense.posterior
-    count = len(exact_mean)
-    mean = weights(dense.law, dense.value, np.zeros(count))
-    np.testing.assert_allclose(mean, exact_mean, rtol=1e-8, atol=1e-12)
-    # a draw is linear in its standard normals, so its covariance follows from the unit vectors
-    spread = np.array([weights(dense.law, dense.value, unit) - mean for unit in np.eye(count)]).reshape(
-        count, count
-    )
-    np.testing.assert_allclose(spread.T @ spread, exact_covariance, rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(mean_weights(dense.law, dense.value), dense.posterior[0], rtol=1e-8, atol=1e-12)
+
+
+@every_case
+def test_what_is_integrated_out_is_drawn_from_the_dense_conditional(case, curves):
+    """The weights have its mean and covariance; the mixture is that of the noise's squares, E 1 / lambda = (4 + E t^2) / 3."""
+    dense = Dense(curves, tails="student-t", **CASES[case])
+    mean, covariance = dense.posterior
+    drawn, mixture = map(np.asarray, conditionals(dense.law, dense.value, jax.random.split(jax.random.key(4), 20_000)))
+    within_monte_carlo(drawn - mean, covariance)
+    noise = np.diag(SCALES["sigma"] ** 2 / np.asarray(dense.law.measured.mixture)[:ROWS])
+    gain = np.linalg.solve(dense.covariance, noise).T
+    squares = (gain @ dense.residual) ** 2 + np.diag(noise - gain @ noise)
+    inverse = 1 / mixture[:, :ROWS]
+    error = inverse.std(0) / np.sqrt(len(inverse))
+    assert (np.abs(inverse.mean(0) - (4 + squares / SCALES["sigma"] ** 2) / 3) < 5 * error).all()
+
+
+def test_normal_noise_keeps_the_mixture_that_it_was_given(curves):
+    dense = Dense(curves)
+    _, mixture = conditionals(dense.law, dense.value, jax.random.split(jax.random.key(4), 2))
+    np.testing.assert_array_equal(mixture[1], dense.law.measured.mixture)
 
 
 def test_expected_mixture_without_weights_is_langes(curves):

@@ -63,8 +63,8 @@ def test_another_identity_version_setting_or_code_misses(shelf, monkeypatch):
         patch.setattr(noise, "NU", 7.0)
         assert misses()
     with monkeypatch.context() as patch:
-        patch.setattr(noise.LogLoss, "weights", lambda self, value, normal: normal)
-        patch.setattr(noise.LogLoss.weights, "__module__", noise.__name__)
+        patch.setattr(noise.LogLoss, "mean_weights", lambda self, value: value)
+        patch.setattr(noise.LogLoss.mean_weights, "__module__", noise.__name__)
         assert misses()
     assert not misses()
 

@@ -1,7 +1,8 @@
 """Batches: problems of one model and size together in one program, here or by an executor, kept in a folder."""
 
+import os
 import warnings
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -10,13 +11,14 @@ import jax
 import numpy as np
 
 from . import laplace
+from .blas import OneThread
 from .errors import InputError
 from .health import examine
 from .posterior import Posterior, alternate, data_hash
 from .problem import coefficients, twin
 from .programs import compiled, computed, spread
 from .saved import load
-from .store import digest, keep_compiled
+from .store import TRACING, digest, keep_compiled
 
 STRETCH = 100  # draws a call of the compiled program: the unit of the progress bar
 
@@ -70,7 +72,11 @@ def _chunks(problems, posteriors, batch):
 
 
 def _run(executor, jobs, bar):
-    """Results of `fit_chunk` on each job, in order, as they come."""
+    """Results of `fit_chunk` on each job, in order, as they come: here on all cores, or wherever the executor says."""
+    if executor is None and len(jobs) > 1 and jax.default_backend() == "cpu":
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from pool.map(lambda job: fit_chunk(*job, bar), jobs)
+        return
     if executor is None:
         yield from (fit_chunk(*job, bar) for job in jobs)
         return
@@ -119,7 +125,7 @@ def _kept(path, problem):
 
 def fit_chunk(problems, size, counts, method, seed, bar=None):
     """Posteriors of problems of one model and one size, padded to `size` of them: a unit of work for any process."""
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), OneThread():
         keep_compiled()
         padded = problems + problems[-1:] * (size - len(problems))
         return _sample(padded, len(problems), *counts, method, seed, _bar(False, 1) if bar is None else bar)
@@ -134,7 +140,8 @@ def _num_steps(num_warmup, num_samples):
 def _sample(problems, wanted, num_warmup, num_samples, num_chains, method, seed, bar):
     """Posteriors of the first `wanted` problems of one model and one size; every array has a leading axis of problems."""
     devices = spread(len(problems), num_chains)
-    begin, draw, propose, finish = compiled(problems[0].model, problems[0].size, devices)
+    with TRACING:
+        begin, draw, propose, finish = compiled(problems[0].model, problems[0].size, devices)
     runs, measured = jax.tree.map(lambda *leaves: np.stack(leaves), *(problem.arrays for problem in problems))
     number = np.int64(seed)
     bar.set_description("finding the mode")
@@ -145,21 +152,17 @@ def _sample(problems, wanted, num_warmup, num_samples, num_chains, method, seed,
         stretches = _nuts(draw, runs, measured, chains, num_warmup, num_samples, bar)
     else:
         count = num_chains * num_samples
-        drawn, weights = propose(runs, measured, chains, number, count=count)
-        found, stretches = _laplace(
-            np.asarray(drawn), np.asarray(weights), found, (num_chains, num_samples), seed
-        )
+        proposals = map(np.asarray, propose(runs, measured, chains, number, count=count))
+        found, stretches = _laplace(*proposals, found, (num_chains, num_samples), seed)
     bar.set_description("finishing")
-    kept = [
-        finish(runs, measured, stretch["position"], number, np.int64(i))
-        for i, stretch in enumerate(stretches)
-    ]
+    kept = [finish(runs, measured, stretch["position"], stretch["weights"]) for stretch in stretches]
     stats, kept = jax.tree.map(
         lambda *parts: np.concatenate(parts, axis=2)[:, :, :num_samples], *zip(stretches, kept, strict=True)
     )
     bar.update()
     each = jax.tree.map(np.asarray, (stats, kept, found, prior))
-    return [_posterior(p, *jax.tree.map(lambda leaf: leaf[i], each), seed) for i, p in enumerate(problems[:wanted])]
+    with TRACING:
+        return [_posterior(p, *jax.tree.map(lambda leaf: leaf[i], each), seed) for i, p in enumerate(problems[:wanted])]
 
 
 def _nuts(draw, runs, measured, chains, num_warmup, num_samples, bar):
@@ -175,18 +178,16 @@ def _nuts(draw, runs, measured, chains, num_warmup, num_samples, bar):
     return stretches
 
 
-def _laplace(drawn, weights, found, shape, seed):
+def _laplace(draws, weights, log_weights, found, shape, seed):
     """Importance-corrected draws as one stretch, and what was found with the Pareto k and the effective draws."""
-    corrected = [laplace.correct(d, w, shape, seed) for d, w in zip(drawn, weights, strict=True)]
-    position = np.stack([draws for draws, _, _ in corrected])
-    flat = np.zeros(position.shape[:-1])
-    found = found | {
-        "pareto_k": np.array([k for _, k, _ in corrected]),
-        "importance_ess": np.array([n for _, _, n in corrected]),
+    chosen, k, effective = zip(*(laplace.correct(each, shape, seed) for each in log_weights), strict=True)
+    kept = {
+        name: np.stack([of_one[i] for of_one, i in zip(values, chosen, strict=True)])
+        for name, values in {"position": draws, "weights": weights}.items()
     }
-    return found, [
-        {"position": position, "energy": flat, "diverging": flat > 0, "steps": flat, "acceptance": flat + 1}
-    ]
+    flat = np.zeros(kept["position"].shape[:-1])
+    found = found | {"pareto_k": np.array(k), "importance_ess": np.array(effective)}
+    return found, [kept | {"energy": flat, "diverging": flat > 0, "steps": flat, "acceptance": flat + 1}]
 
 
 def _posterior(problem, stats, kept, found, prior, seed):

@@ -48,8 +48,13 @@ class LossModel:
 
     @property
     def integrates(self):
-        """Whether parts of the model are integrated out, so that heavy tails stay a mixture with fitted weights."""
+        """Whether parts of the model are integrated out: then heavy tails are a mixture, not in closed form."""
         return self.drift is not None or self.noise.run or self.noise.ou
+
+    @property
+    def mixes(self):
+        """Whether the heavy tails' mixture is a part of what is sampled."""
+        return self.heavy_tailed and self.integrates
 
     @property
     def averaged(self):

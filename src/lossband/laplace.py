@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .coordinates import Space
+from .mode import integrated
 
 NU = 7.0  # degrees of freedom of the proposal: heavier than the posterior, so that no weight runs away
 
@@ -12,24 +13,32 @@ NU = 7.0  # degrees of freedom of the proposal: heavier than the posterior, so t
 def propose(model, runs, measured, centre, factor, key, count):
     """Draws from a multivariate Student-t at the mode, and the log of their importance weights.
 
+    Where heavy tails are a mixture, it stays as it was at the mode: this is the quick answer.
+
     Returns:
-        `(count, d)` coordinates and `(count,)` log weights, up to a constant.
+        `(count, d)` coordinates, `(count, k)` linear weights given them, and `(count,)` log importance weights, up to a constant.
     """
     space = Space.of(model, runs, measured)
-    key_normal, key_scale = jax.random.split(key)
-    white = jax.random.normal(key_normal, (count, len(centre)))
-    white = white / jnp.sqrt(jax.random.gamma(key_scale, NU / 2, (count, 1)) / (NU / 2))
+    keys = jax.random.split(key, 3)
+    white = jax.random.normal(keys[0], (count, len(centre)))
+    white = white / jnp.sqrt(jax.random.gamma(keys[1], NU / 2, (count, 1)) / (NU / 2))
     draws = centre + white @ factor.T
     proposal = -0.5 * (NU + len(centre)) * jnp.log1p(jnp.sum(white**2, axis=1) / NU)
-    return draws, -jax.lax.map(space.potential, draws) - proposal
+
+    def of_one(each):
+        weights, _ = integrated(space, measured, *each)
+        return weights, space.potential(each[0])
+
+    weights, heights = jax.lax.map(of_one, (draws, jax.random.split(keys[2], count)))
+    return draws, weights, -heights - proposal
 
 
-def correct(draws, log_weights, shape, seed):
-    """Resample the draws by their Pareto-smoothed weights (Vehtari et al. 2024, arXiv:1507.02646).
+def correct(log_weights, shape, seed):
+    """Choose draws by their Pareto-smoothed weights (Vehtari et al. 2024, arXiv:1507.02646).
 
     Returns:
-        `(chain, draw, d)` coordinates of `shape` (chain, draw), the Pareto k of the weights (below 0.7 they can be
-        trusted), and the effective number of draws.
+        positions among the draws, of `shape` (chain, draw); the Pareto k of the weights (below 0.7 they can be
+        trusted); and the effective number of draws.
     """
     from arviz_stats.base import array_stats
 
@@ -37,5 +46,5 @@ def correct(draws, log_weights, shape, seed):
     smoothed, k = array_stats.psislw(-log_weights)  # takes log likelihoods: minus log weights
     weights = np.exp(smoothed - smoothed.max())
     weights /= weights.sum()
-    chosen = np.random.default_rng([seed, *b"laplace"]).choice(len(draws), size=shape, p=weights)
-    return np.asarray(draws)[chosen], float(k), float(1 / np.sum(weights**2))
+    chosen = np.random.default_rng([seed, *b"laplace"]).choice(len(weights), size=shape, p=weights)
+    return chosen, float(k), float(1 / np.sum(weights**2))

@@ -1,6 +1,5 @@
 """The mode of the posterior and the Gaussian there: where NUTS starts and what it is whitened by."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -11,8 +10,7 @@ from .coordinates import Space
 from .runs import weigh
 
 ROUND = 8  # damped Newton steps in a round
-# rounds with equal weights, with Student-t weights, and with the tails in closed form
-PLAIN, ROBUST, EXACT = 4, 7, 1
+PLAIN, ROBUST = 5, 7  # rounds, and further ones for the weights of heavy tails where these are a mixture
 
 
 def find_mode(model, runs, measured, key, num_starts, num_prior):
@@ -45,29 +43,26 @@ def find_mode(model, runs, measured, key, num_starts, num_prior):
 
 
 def _climb(space, start):
-    """Newton's method in rounds; heavy tails enter after the first ones, by expectation-maximisation.
+    """Newton's method in rounds. Beside parts that are integrated out, heavy tails enter after the first rounds, by ECM.
 
-    ECM raises the density in each round. Where nothing is integrated out, the last round has the Student-t in
-    closed form, whose mode is ECM's fixed point. Returns (the last place, the rows with their mixture) and a height
-    by which starts can be compared: the last one whose mixture is the same for all.
+    ECM (expectation, conditional maximisation) raises the density in each round. Returns (the last place, the rows with
+    their mixture) and a height by which starts can be compared: the last one whose mixture is the same for all.
     """
     shape, model = shape_of(space), space.model
 
-    def round_(carry, stage):
+    def round_(carry, robust):
         place, measured = carry
-        if model.heavy_tailed:
+        if model.mixes:
             values, _ = space.constrained(place.point)
             expected = at(model, values)(space.runs, measured).expected_mixture(measured.log_loss)
-            measured = weigh(measured, jnp.where(stage == 1, expected, measured.mixture))
-        measured = replace(measured, exact=jnp.where(stage == 2, 1.0, 0.0))
+            measured = weigh(measured, jnp.where(robust, expected, measured.mixture))
         place = newton(shape, place.point, measured, ROUND, place.damping)
         return (place, measured), place.height
 
-    exact = EXACT if model.heavy_tailed and not model.integrates else 0
-    stages = [0] * PLAIN + [1] * (ROBUST if model.heavy_tailed else 0) + [2] * exact
+    robust = jnp.arange(PLAIN + ROBUST * model.mixes) >= PLAIN
     nowhere = Place(start, jnp.inf, jnp.zeros(len(start)), jnp.eye(len(start)))
-    end, heights = jax.lax.scan(round_, (nowhere, space.measured), jnp.array(stages))
-    return end, heights[-1] if exact else heights[PLAIN - 1]
+    end, heights = jax.lax.scan(round_, (nowhere, space.measured), robust)
+    return end, heights[PLAIN - 1]
 
 
 class Place(NamedTuple):
@@ -127,6 +122,22 @@ def prior_draw(space, key):
 def values_in(trace):
     """Values of the sampled and derived sites of a NumPyro trace, by name."""
     return {name: site["value"] for name, site in trace.items() if site["type"] in ("sample", "deterministic")}
+
+
+def integrated(space, measured, position, key):
+    """A draw of what is integrated out at coordinates `(d,)`.
+
+    Args:
+        measured: the rows with their present mixture, as `weigh` gives them.
+
+    Returns:
+        what the linear weights add to ln loss `(k + run,)`, the drift's on its basis as it was before any turn; and the mixture `(row,)`.
+    """
+    values, _ = space.constrained(position)
+    likelihood = at(space.model, values)(space.runs, measured)
+    weights, mixture = likelihood.conditional(key, measured.log_loss)
+    weights, pieces = likelihood.reach * weights, measured.drift.shape[1]
+    return jnp.concatenate([measured.turn @ weights[:pieces], weights[pieces:]]), mixture
 
 
 def at(model, values):

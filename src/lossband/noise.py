@@ -5,7 +5,8 @@ r"""Noise: how measurements scatter around the drifting law.
 e_i is Student-t (or normal) with scale sigma, together with a known standard error where `loss_se` is given; o_i
 is an Ornstein-Uhlenbeck process along each run; W holds the drift's basis and one column a run. Given the
 Student-t's scale mixture lambda_i, everything but the location is Gaussian: the weights are integrated out by
-Woodbury's identity and o by its Kalman filter, at a cost linear in the rows.
+Woodbury's identity and o by its Kalman filter, at a cost linear in the rows. The lambda_i are drawn in turn with the
+coefficients (Gibbs sampling, as in Geweke 1993), so that the tails are exact beside a drift too.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from jax import lax
 from .errors import InputError
 
 NU = 4.0  # degrees of freedom: the usual robust choice (Lange et al. 1989)
+T_UNIT = np.log(3 / 8)  # log density of the Student-t with 4 degrees of freedom at 0
+NORMAL_UNIT = -0.5 * np.log(2 * np.pi)
 STEP = 0.5  # of ln lambda, in the trapezoidal rule over the Student-t's scale mixture
 MIXTURE = np.arange(-16.0, 3.5, STEP)  # ln lambda: Gamma(2, 2) has no weight beyond
 
@@ -64,8 +67,10 @@ class Noise:
 
     def log_density(self, residual, scale):
         """Log density of the independent part at `residual`, same shape."""
-        unit = dist.StudentT(NU) if self.tails == "student-t" else dist.Normal()
-        return unit.log_prob(residual / scale) - jnp.log(scale)
+        z2 = (residual / scale) ** 2
+        # ln(1 + z2 / NU) as it stands: log1p costs more and differs by rounding only, for the density is of the order of 1
+        unit = T_UNIT - 0.5 * (NU + 1) * jnp.log(1 + z2 / NU) if self.tails == "student-t" else NORMAL_UNIT - 0.5 * z2
+        return unit - jnp.log(scale)
 
     def log_density_beside(self, residual, scale, variance):
         """Log density of the independent part plus a normal of `variance`, at `residual`, same shape.
@@ -127,17 +132,12 @@ class LogLoss(dist.Distribution):
     def log_prob(self, value):
         mask = self.measured.mask
         if not self.integrated:
-            scale = jnp.sqrt(self.scales["sigma"] ** 2 + self.measured.log_loss_se**2)
-            tails = jnp.sum(mask * self.noise.log_density(value - self.location, scale))
+            return jnp.sum(mask * self.noise.log_density(value - self.location, self._scale()))
         z, _, log_units = self._whitened(value)
-        squares, log_det = z @ z, log_units
-        if self.integrated:
-            chol, b = self._weights_given(value)
-            half = _half_solve(chol, b)
-            squares = squares - half @ half
-            log_det = log_units + jnp.sum(jnp.log(chol if chol.ndim == 1 else jnp.diagonal(chol)))
-        mixed = -0.5 * (squares + jnp.sum(mask) * jnp.log(2 * jnp.pi)) - log_det
-        return mixed if self.integrated else jnp.where(self.measured.exact, tails, mixed)
+        chol, b = self._weights_given(value)
+        half = _half_solve(chol, b)
+        log_det = log_units + jnp.sum(jnp.log(chol if chol.ndim == 1 else jnp.diagonal(chol)))
+        return -0.5 * (z @ z - half @ half + jnp.sum(mask) * jnp.log(2 * jnp.pi)) - log_det
 
     @property
     def integrated(self):
@@ -145,31 +145,66 @@ class LogLoss(dist.Distribution):
         return len(self.reach) > 0 or self.noise.ou
 
     def sample(self, key, sample_shape=()):
-        keys = jax.random.split(key, 4)
-        weights = jax.random.normal(keys[0], (*sample_shape, len(self.reach)))
-        noise = self.noise.draw(keys[1], self.scales["sigma"], (*sample_shape, *self.event_shape))
-        noise = noise + self.measured.log_loss_se * jax.random.normal(keys[3], noise.shape)
-        if self.noise.ou:
-            noise = noise + ou_path(keys[2], self.scales, self.measured.gap, sample_shape)
-        return self.location + (self.reach * weights) @ self.measured.loadings.T + noise
+        keys = jax.random.split(key)
+        _, smooth = self._smooth(keys[0], sample_shape)
+        return self.location + smooth + self.noise.draw(keys[1], self.scales["sigma"], smooth.shape)
 
-    def weights(self, value, standard_normal):
-        """A draw of the weights `(k,)` given ln losses, from `(k,)` standard normals; zeros give their mean."""
+    def _smooth(self, key, sample_shape=()):
+        """A draw of the standard normal weights `(k,)`, and of all that is added to the location but the Student-t part, `(row,)`."""
+        keys = jax.random.split(key, 3)
+        weights = jax.random.normal(keys[0], (*sample_shape, len(self.reach)))
+        sum_ = (self.reach * weights) @ self.measured.loadings.T
+        sum_ = sum_ + self.measured.log_loss_se * jax.random.normal(keys[1], sum_.shape)
+        if self.noise.ou:
+            sum_ = sum_ + ou_path(keys[2], self.scales, self.measured.gap, sample_shape)
+        return weights, sum_
+
+    def conditional(self, key, value):
+        """A draw of what is integrated out, given ln losses `(row,)`: the weights `(k,)`, standard normal a priori, and the mixture `(row,)`.
+
+        By Matheron's rule: all parts from their prior, each moved by its covariance with the distance of their sum from what was
+        measured, in units of that distance's covariance: the slope of the log density. The mixture of heavy tails is
+        then drawn given the noise, Gamma(5/2, (4 + t^2) / 2) with t the noise over sigma (Geweke 1993, eq. 10).
+        """
+        keys = jax.random.split(key, 3)
+        variance = self.scales["sigma"] ** 2 / self.measured.mixture
+        noise = jnp.sqrt(variance) * jax.random.normal(keys[1], self.event_shape)
+        weights, smooth = self._smooth(keys[0])
+        slope = jax.grad(self.log_prob)(value - smooth - noise)
+        weights = weights - self.reach * (self.measured.loadings.T @ slope)
+        t = (noise - variance * slope) / self.scales["sigma"]
+        if self.noise.tails == "normal":
+            return weights, self.measured.mixture
+        return weights, jax.random.gamma(keys[2], (NU + 1) / 2, self.event_shape) / ((NU + t**2) / 2)
+
+    def mean_weights(self, value):
+        """Mean of the weights `(k,)` given ln losses."""
         chol, b = self._weights_given(value)
-        return _half_solve(chol, _half_solve(chol, b) + standard_normal, transposed=True)
+        return _half_solve(chol, _half_solve(chol, b), transposed=True)
 
     def expected_mixture(self, value):
         """Expected lambda of each row given ln losses, `(row,)`: the E-step of the Student-t (Lange et al. 1989, eq. 3)."""
         z, W, _ = self._whitened(value)
         chol, _ = self._weights_given(value)
-        residual = z - W @ self.weights(value, 0.0)
+        residual = z - W @ self.mean_weights(value)
         leverage = jnp.sum(_half_solve(chol, W.T) ** 2, axis=0)
         return (NU + 1) / (NU + (residual**2 + leverage) / self.measured.mixture)
+
+    def _scale(self):
+        """Scale of the independent part, `(row,)`, or `()` where no row has an error of its own."""
+        sigma = self.scales["sigma"]
+        return jnp.sqrt(sigma**2 + self.measured.log_loss_se**2) if self.known_errors else sigma
 
     def _whitened(self, value):
         """Residual `(row,)` and W `(row, k)` in units in which the rest of the noise is white, and ln of the units' product."""
         measured = self.measured
         residual, loadings = value - self.location, measured.loadings * self.reach
+        if not self.known_errors and not self.noise.ou:  # one unknown scale: its logarithm once, not in every row
+            root = jnp.sqrt(measured.mask * measured.mixture) / self.scales["sigma"]
+            log_units = jnp.sum(measured.mask) * jnp.log(self.scales["sigma"]) - 0.5 * jnp.sum(
+                measured.mask * jnp.log(measured.mixture)
+            )
+            return residual * root, loadings * root[:, None], log_units
         variance = self.scales["sigma"] ** 2 / measured.mixture + measured.log_loss_se**2
         if self.noise.ou:
             columns = jnp.column_stack([residual, loadings])

@@ -48,14 +48,11 @@ def programs(model, axis=None):
         key = jax.random.fold_in(jax.random.key(seed), 1)
         return laplace.propose(model, runs, measured, chains.centre, chains.factor, key, count)
 
-    def finish(runs, measured, positions, seed, stretch):
+    def finish(runs, measured, positions, weights):
         TRACES["finish"] += 1
-        num_chains, length, _ = positions.shape
-        key = jax.random.fold_in(jax.random.key(seed), stretch)
-        one = jax.vmap(lambda position, key: complete(model, runs, measured, position, key))
-        keys = jax.random.split(key, (length, num_chains))
+        one = jax.vmap(lambda position, weights: complete(model, runs, measured, position, weights))
         # a draw at a time, all chains at once: memory stays that of a few draws
-        kept = jax.lax.map(lambda each: one(*each), (positions.swapaxes(0, 1), keys))
+        kept = jax.lax.map(lambda each: one(*each), (positions.swapaxes(0, 1), weights.swapaxes(0, 1)))
         return jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), kept)
 
     return begin, draw, propose, finish
@@ -81,18 +78,18 @@ def compiled(model, size, devices=(1, 1)):
     def propose_all(runs, measured, chains, seed, count):
         return jax.vmap(lambda r, m, c: propose(r, m, c, seed, count))(runs, measured, chains)
 
-    def finish_all(runs, measured, positions, seed, stretch):
-        return jax.vmap(lambda r, m, p: finish(r, m, p, seed, stretch))(runs, measured, positions)
+    def finish_all(runs, measured, positions, weights):
+        return jax.vmap(finish)(runs, measured, positions, weights)
 
     tables, chains, every = P("table"), P("table", "chain"), P()
-    moving = Chains(*[chains] * 5, centre=tables, factor=tables)
+    moving = Chains(*[chains] * 6, centre=tables, factor=tables)
     kept = functools.partial(stored, identity=identity)
     on = functools.partial(_on, devices)
     return (
         kept(on(begin_all, (tables, tables, every), tables), static=("num_chains",)),
         kept(on(draw_all, (tables, tables, moving, every), (moving, chains)), static=("length",)),
         kept(on(propose_all, (tables, tables, tables, every), tables), static=("count",)),
-        kept(on(finish_all, (tables, tables, tables, every, every), tables)),
+        kept(on(finish_all, (tables,) * 4, tables)),
     )
 
 
@@ -142,28 +139,24 @@ def computed(model, size):
     return identity_of(jaxpr, jax.tree.structure(out), form, model.noise, model.drift, model.known_errors)
 
 
-def complete(model, runs, measured, position, key):
-    """Everything a posterior keeps of one draw.
+def complete(model, runs, measured, position, weights):
+    """Everything a posterior keeps of one draw of the coordinates and of what the linear weights add, as `mode.integrated` gives them.
 
     Returns:
-        sites by name; the drift's weights `(k,)` on the basis as it was before it was turned; run effects
-        `(run,)`; and the log predictive density of each row's loss, `(row,)`, given all of these, with exact
-        Student-t tails.
+        sites by name; the drift's weights `(k,)`; run effects `(run,)`; and the log predictive density of each row's loss,
+        `(row,)`, given all of these, with exact Student-t tails.
     """
-    space = Space.of(model, runs, measured)
-    values, _ = space.constrained(position)
+    values, _ = Space.of(model, runs, measured).constrained(position)
     with numpyro.handlers.block(), numpyro.handlers.trace() as trace:
         likelihood = numpyro.handlers.substitute(model.likelihood, values)(runs, measured)
     sites = values_in(trace)
-    weights = likelihood.reach * likelihood.weights(
-        measured.log_loss, jax.random.normal(key, likelihood.reach.shape)
-    )
-    residual = measured.log_loss - likelihood.location - measured.loadings @ weights
-    scale = jnp.sqrt(sites["sigma"] ** 2 + measured.log_loss_se**2)
     pieces = measured.drift.shape[1]
+    path = measured.drift @ (measured.turn.T @ weights[:pieces]) + measured.effect @ weights[pieces:]
+    residual = measured.log_loss - likelihood.location - path
+    scale = jnp.sqrt(sites["sigma"] ** 2 + measured.log_loss_se**2)
     return (
         sites,
-        measured.turn @ weights[:pieces],
+        weights[:pieces],
         weights[pieces:],
         model.noise.log_density(residual, scale) - measured.log_loss,
     )

@@ -94,7 +94,6 @@ class Measured:
     mask: jax.Array  # 1 for a measurement, 0 for padding
     gap: jax.Array  # ln time since the row before it in the run; FAR at the first
     mixture: jax.Array  # lambda: precision of the row over the typical one, the Student-t's scale mixture
-    exact: jax.Array  # 1: Student-t tails in closed form, where nothing is integrated out; 0: as that mixture
     drift: jax.Array  # (row, k) the drift's basis, see drift.py, turned so that its columns are orthogonal
     turn: jax.Array  # (k, k) rotation: the basis as turned = the basis as it was @ turn
     effect: jax.Array  # (row, run) 1 for the row's run; no columns for a model without run effects
@@ -165,7 +164,6 @@ def measured_of(frame, drift, *, run_effects=False, least=(0, 0, 0)):
         mask=pad(np.ones(rows)),
         gap=pad(gap, FAR),
         mixture=np.ones(size),
-        exact=np.zeros(()),
         drift=pad(drift),
         turn=np.eye(drift.shape[1]),
         effect=pad(np.eye(runs)[code] if runs else np.zeros((rows, 0))),

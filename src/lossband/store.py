@@ -5,11 +5,13 @@ or sources that led to it), this package's code as it is loaded, the versions of
 devices, and the arguments' shapes. Whatever changes one of them misses, and the program is made anew.
 """
 
+import functools
 import hashlib
 import importlib.util
 import os
 import sys
 import tempfile
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from types import CodeType
@@ -23,6 +25,7 @@ MOST = 256  # programs in the folder; beyond that the ones unused for longest go
 TRACED = ("coordinates", "drift", "joint", "laplace", "laws.base", "laws.terms", "mode", "noise", "nuts",
           "programs", "runs")  # fmt: skip
 """Modules whose code every program is traced from; a law's own code is in its jaxpr."""
+TRACING = threading.RLock()  # NumPyro has one stack of handlers for all threads: one of them may run models at a time
 
 
 def folder():
@@ -52,18 +55,25 @@ def stored(function, identity, *, static=()):
     """
     jitted = jax.jit(function, static_argnames=static)
     ready = {}
+    kept = identity is not None and importlib.util.find_spec("flatbuffers")  # what JAX writes programs with
 
     def call(*arguments, **fixed):
         # no weak types: the store does not keep them, and a result that is an argument again must find its program
         kinds = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), arguments)
         shapes = repr((jax.tree.flatten(kinds), sorted(fixed.items())))
-        if shapes not in ready:
-            name = digest(function.__qualname__, identity, surroundings(), shapes)
-            ready[shapes] = jax.jit(_exported(folder() / f"{name}.program", jitted, kinds, fixed).call)
+        if shapes in ready:
+            return ready[shapes](*arguments)
+        with TRACING:  # of several threads one compiles, and the others wait for it
+            if shapes not in ready:
+                program = functools.partial(jitted, **fixed)
+                if kept:
+                    name = digest(function.__qualname__, identity, surroundings(), shapes)
+                    program = jax.jit(_exported(folder() / f"{name}.program", jitted, kinds, fixed).call)
+                result, ready[shapes] = program(*arguments), program
+                return result
         return ready[shapes](*arguments)
 
-    readable = importlib.util.find_spec("flatbuffers")  # what JAX writes programs with
-    return call if identity is not None and readable else jitted
+    return call
 
 
 def storable(kind):

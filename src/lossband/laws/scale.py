@@ -5,7 +5,7 @@ import numpyro
 import numpyro.distributions as dist
 
 from .base import law
-from .terms import coupling, exponent, floor, power, weight
+from .terms import coupling, exponent, floor, log_sum, power, weight
 
 
 @law(inputs=("params", "tokens"), source="Hoffmann et al. 2022, arXiv:2203.15556, eq. 2")
@@ -88,7 +88,7 @@ def kaplan(runs):
     alpha_N, alpha_D = exponent("alpha_N", 0.08, 0.5), exponent("alpha_D", 0.1, 0.5)
     numpyro.deterministic("Nc", runs.params.centre * (p * R ** (1 / alpha_D)) ** (alpha_D / alpha_N))
     numpyro.deterministic("Dc", runs.tokens.centre * (1 - p) * R ** (1 / alpha_D))
-    short = jnp.logaddexp(jnp.log(p) - alpha_N / alpha_D * runs.params.log, jnp.log1p(-p) - runs.tokens.log)
+    short = log_sum(jnp.log(p) - alpha_N / alpha_D * runs.params.log, jnp.log1p(-p) - runs.tokens.log)
     return R * jnp.exp(alpha_D * short)
 
 

@@ -1,0 +1,27 @@
+"""One thread for linear algebra: on matrices of some tens of columns, waking other threads costs five times the work itself."""
+
+import threading
+
+from threadpoolctl import ThreadpoolController
+
+_LOCK = threading.Lock()
+_USERS = []  # who is inside at present; the last one to leave puts back what the first one found
+
+
+class OneThread:
+    """While any thread of this process is inside, BLAS and LAPACK use one thread each; what they used before comes back after."""
+
+    limits = None
+
+    def __enter__(self):
+        with _LOCK:
+            if not _USERS:
+                OneThread.limits = ThreadpoolController().limit(limits=1, user_api="blas")
+                OneThread.limits.__enter__()
+            _USERS.append(self)
+
+    def __exit__(self, *error):
+        with _LOCK:
+            _USERS.remove(self)
+            if not _USERS:
+                OneThread.limits.__exit__(*error)
