@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
-import numpyro.distributions as dist
 from jax import lax
 
 from .errors import InputError
+from .later import dist, numpyro
 
 NU = 4.0  # degrees of freedom: the usual robust choice (Lange et al. 1989)
 STEP = 0.5  # of ln lambda, in the trapezoidal rule over the Student-t's scale mixture
@@ -103,8 +102,10 @@ def find_noise(wanted):
     return Noise(tails, "run" in parts, "ou" in parts)
 
 
-class LogLoss(dist.Distribution):
+class LogLoss:
     """The distribution of the table's ln losses, `(row,)`, with the linear weights and the OU part integrated out.
+
+    NumPyro's own kind of it is made in likelihood.py.
 
     Args:
         location: ln of the law, `(row,)`.
@@ -115,14 +116,9 @@ class LogLoss(dist.Distribution):
         known_errors: whether rows have known errors of their own.
     """
 
-    support = dist.constraints.real_vector
-    pytree_data_fields = ("location", "reach", "scales", "measured")
-    pytree_aux_fields = ("noise", "known_errors")
-
     def __init__(self, location, reach, noise, scales, measured, known_errors):
         self.location, self.reach, self.noise = location, reach, noise
         self.scales, self.measured, self.known_errors = scales, measured, known_errors
-        super().__init__(event_shape=location.shape)
 
     def log_prob(self, value):
         mask = self.measured.mask
@@ -147,7 +143,7 @@ class LogLoss(dist.Distribution):
     def sample(self, key, sample_shape=()):
         keys = jax.random.split(key, 4)
         weights = jax.random.normal(keys[0], (*sample_shape, len(self.reach)))
-        noise = self.noise.draw(keys[1], self.scales["sigma"], (*sample_shape, *self.event_shape))
+        noise = self.noise.draw(keys[1], self.scales["sigma"], (*sample_shape, *self.location.shape))
         noise = noise + self.measured.log_loss_se * jax.random.normal(keys[3], noise.shape)
         if self.noise.ou:
             noise = noise + ou_path(keys[2], self.scales, self.measured.gap, sample_shape)

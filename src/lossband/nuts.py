@@ -4,19 +4,13 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from numpyro.infer.hmc_util import (
-    IntegratorState,
-    build_tree,
-    dual_averaging,
-    euclidean_kinetic_energy,
-    velocity_verlet,
-)
 
 from .coordinates import Space
+from .later import Later
 
 TARGET = 0.9  # acceptance probability the step size is tuned to; at 0.8 a few draws in a thousand diverge
 MAX_DEPTH = 10  # at most 1,023 leapfrog steps a draw, NumPyro's default
-_START, _UPDATE = dual_averaging()
+hmc = Later("numpyro.infer.hmc_util")
 
 
 @jax.tree_util.register_dataclass
@@ -62,22 +56,23 @@ def advance(model, runs, measured, chains, adapt, length, axis=None):
         the chains, and a dict of `(chain, draw, ...)`: `position`, `energy`, `steps`, `diverging`, `acceptance`.
     """
     space = Space.of(model, runs, measured)
+    start_tuning, update_tuning = hmc.dual_averaging()
 
     def potential(white):
         return space.potential(chains.centre + chains.factor @ white)
 
     def one_chain(position, height, slope, key, log_step):
         white = jax.scipy.linalg.solve(chains.factor, position - chains.centre)
-        tuning = (log_step, *_START(jnp.log(10.0) + log_step)[1:])
+        tuning = (log_step, *start_tuning(jnp.log(10.0) + log_step)[1:])
 
         def step(carry, _):
             state, tuning, key = carry
             key, draw_key = jax.random.split(key)
             size = jnp.exp(jnp.where(adapt, tuning[0], log_step))
             state, info = _draw(potential, state, size, draw_key)
-            return (state, _UPDATE(TARGET - info["acceptance"], tuning), key), (state.z, info)
+            return (state, update_tuning(TARGET - info["acceptance"], tuning), key), (state.z, info)
 
-        start = (IntegratorState(white, white, height, chains.factor.T @ slope), tuning, key)
+        start = (hmc.IntegratorState(white, white, height, chains.factor.T @ slope), tuning, key)
         (end, tuning, key), (whites, info) = jax.lax.scan(step, start, None, length=length)
         draws = chains.centre + whites @ chains.factor.T
         slope = jax.scipy.linalg.solve(chains.factor.T, end.z_grad)
@@ -96,10 +91,10 @@ def _draw(potential, state, step_size, key):
     """One NUTS draw from the integrator state, with a unit mass matrix."""
     key_momentum, key_tree = jax.random.split(key)
     unit = jnp.ones_like(state.z)
-    _, update = velocity_verlet(potential, euclidean_kinetic_energy)
+    _, update = hmc.velocity_verlet(potential, hmc.euclidean_kinetic_energy)
     state = state._replace(r=jax.random.normal(key_momentum, state.z.shape))
-    tree = build_tree(
-        update, euclidean_kinetic_energy, state, unit, step_size, key_tree, max_tree_depth=MAX_DEPTH
+    tree = hmc.build_tree(
+        update, hmc.euclidean_kinetic_energy, state, unit, step_size, key_tree, max_tree_depth=MAX_DEPTH
     )
     acceptance = tree.sum_accept_probs / tree.num_proposals
     info = {
@@ -108,7 +103,7 @@ def _draw(potential, state, step_size, key):
         "diverging": tree.diverging,
         "acceptance": acceptance,
     }
-    return IntegratorState(tree.z_proposal, state.r, tree.z_proposal_pe, tree.z_proposal_grad), info
+    return hmc.IntegratorState(tree.z_proposal, state.r, tree.z_proposal_pe, tree.z_proposal_grad), info
 
 
 def _rewhitened(chains, draws, adapt):

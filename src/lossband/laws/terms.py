@@ -1,8 +1,8 @@
 """The terms that laws are built of: each samples its coefficients and returns loss per row."""
 
 import jax.numpy as jnp
-import numpyro
-import numpyro.distributions as dist
+
+from ..later import dist, numpyro
 
 
 def floor(runs, name="E"):
