@@ -164,25 +164,41 @@ class LogLoss:
 
     def _whitened(self, value):
         """Residual `(row,)` and W `(row, k)` in units in which the rest of the noise is white, and ln of the units' product."""
-        measured = self.measured
-        residual, loadings = value - self.location, measured.loadings * self.reach
+        z, drift, unit, log_units = self._filtered(value)
+        return z, jnp.hstack([drift, unit[:, None] * self.measured.effect]), log_units
+
+    def _filtered(self, value):
+        """The same with W in two parts: the drift's columns `(row, piece)`, and the entry of each row's own run `(row,)`.
+
+        A run's effect is one number on all its rows, and the noise of one run tells nothing of another's: one column of ones,
+        whitened, holds the entries of all runs.
+        """
+        measured, pieces = self.measured, self.measured.drift.shape[1]
+        columns = [value - self.location, measured.drift * self.reach[:pieces]]
+        if self.noise.run:
+            columns.append(measured.effect @ self.reach[pieces:])
+        columns = jnp.column_stack(columns)
         variance = self.scales["sigma"] ** 2 / measured.mixture + measured.log_loss_se**2
         if self.noise.ou:
-            columns = jnp.column_stack([residual, loadings])
             columns, variance = ou_innovations(columns, variance, self.scales, measured.gap)
-            residual, loadings = columns[:, 0], columns[:, 1:]
         root = measured.mask / jnp.sqrt(variance)
-        return residual * root, loadings * root[:, None], 0.5 * jnp.sum(measured.mask * jnp.log(variance))
+        white, log_units = columns * root[:, None], 0.5 * jnp.sum(measured.mask * jnp.log(variance))
+        return white[:, 0], white[:, 1 : 1 + pieces], white[:, -1] if self.noise.run else jnp.zeros_like(value), log_units
 
     def _weights_given(self, value):
         """Cholesky factor of the weights' posterior precision I + W'W, and W'z; `(k,)`, its diagonal, if that is all.
 
         Where sigma is all the noise there is, W'W is the rows' Gram matrix rescaled: no product over rows is left. Without run effects
-        that matrix is diagonal, and nothing is factorised.
+        that matrix is diagonal, and nothing is factorised. Elsewhere the runs' own block of it is diagonal, and is never
+        multiplied out.
         """
         if self.noise.ou or self.known_errors:
-            z, W, _ = self._whitened(value)
-            return jnp.linalg.cholesky(jnp.eye(W.shape[1]) + W.T @ W), W.T @ z
+            z, drift, unit, _ = self._filtered(value)
+            # (run, piece + 2): the runs' rows of W'W left of their block, in it, and of W'z
+            by_run = self.measured.effect.T @ (unit[:, None] * jnp.column_stack([drift, unit, z]))
+            across, within, b = by_run[:, :-2], by_run[:, -2], by_run[:, -1]
+            gram = jnp.block([[drift.T @ drift, across.T], [across, jnp.diag(within)]])
+            return jnp.linalg.cholesky(jnp.eye(len(gram)) + gram), jnp.concatenate([drift.T @ z, b])
         measured, share = self.measured, self.reach / self.scales["sigma"] ** 2
         b = share * (measured.loadings.T @ (measured.mask * measured.mixture * (value - self.location)))
         if not self.noise.run:
