@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from .drift import Drift
-from .laws import Law
 from .later import numpyro
+from .laws import Law
 from .noise import Noise
 
 

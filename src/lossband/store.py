@@ -70,10 +70,10 @@ def stored(function, identity, *, static=()):
 
 
 def remembered(identity, make):
-    """The plain data that `make()` gives, kept in the store under an identity as in `stored`; made each time if that is None."""
+    """The plain data that `make()` gives, kept in the store under text that tells it apart; made each time if that is None."""
     if identity is None:
         return make()
-    path = folder() / f"{digest('plain', identity, surroundings())}.json"
+    path = folder() / f"{digest('plain', identity, repr(_versions()))}.json"
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):  # not there, or damaged
@@ -106,12 +106,15 @@ def identity_of(jaxpr, *more):
 
 def surroundings():
     """Text of all that every program depends on: versions, settings, all the devices, code."""
-    versions = [(name, version(name)) for name in LIBRARIES]
     settings = [(k, str(v)) for k, v in jax.config.values.items() if "cache" not in k and "log" not in k]
     devices = [(device.platform, device.device_kind) for device in jax.devices()]
     code = code_of_modules(f"{__package__}.{name}" for name in TRACED)
     code.append(Path(__file__).with_name("likelihood.py").read_text())  # it is loaded only where something is traced
-    return repr((versions, settings, devices, code))
+    return repr((_versions(), settings, devices, code))
+
+
+def _versions():
+    return [(name, version(name)) for name in LIBRARIES]
 
 
 def code_of_modules(names):
