@@ -33,9 +33,10 @@ def timed(rows, args, stores):
     options = {"num_samples": args.samples, "num_warmup": args.samples} if args.samples else {}
     common = dict(cut={"rows": args.rows}, limit=args.limit, stores=stores)
     for row in rows:
-        if row.store == "full":  # what an earlier process leaves behind
-            fill = {"warm": 0} | options
-            repeat(row, 0, options=fill, **common)
+        if row.store == "full":  # what an earlier process leaves behind: programs, whatever the number of draws
+            few = {"num_samples": 100} if row.options.get("method") != "laplace" else {}
+            print(f"{row.name}: filling the store", file=sys.stderr, flush=True)
+            repeat(row, 0, options={"warm": 0} | few | options, **common)
     for seed in range(1, args.repetitions + 1):
         for row in rows:
             if sum(each.get("to_posterior", args.limit) for each in results[row.name]) > ENOUGH:

@@ -92,7 +92,14 @@ def sets(kind, count):
         "divergences": int(sum(post.health.divergences for post in posts)),
         "peak_MB": _peak(),
         "peak_MB_first_batch": before,
+        "results_MB": sum(map(_held, posts)),
     }
+
+
+def _held(post):
+    """Megabytes of a posterior's arrays."""
+    arrays = [*post.sites.values(), *post.stats.values(), *post.prior.values(), post.weights, post.effects, post.log_density]
+    return sum(np.asarray(array).nbytes for array in arrays) / 1e6
 
 
 def thinned(kind, count):

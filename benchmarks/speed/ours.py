@@ -14,8 +14,11 @@ WARM = 5  # fits after the first one
 
 def run(table, *, law, drift=None, noise="student-t", method="nuts", seed=0, warm=WARM, **counts):
     """Figures of the first fit, `seconds`, `draws`, `gradients` and when it was there, and of the `warm` ones."""
+    import jax
+
     import lossband as lb
 
+    jax.config.update("jax_cpu_enable_async_dispatch", False)  # calls return when they are done: the phases are theirs
     fit = lb.fit
     options = dict(law=law, drift=_drift(drift), noise=noise, method=method, **counts)
     compiling, watch = Compiling(), Stopwatch()

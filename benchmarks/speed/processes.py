@@ -24,17 +24,17 @@ def repeat(row, seed, *, options, cut, limit, stores):
     arguments = [row.name, json.dumps(options | {"seed": seed}), json.dumps(cut)]
     with tempfile.TemporaryDirectory(dir=stores) as fresh:
         cache = stores / "full" if row.store == "full" else Path(fresh)
-        return process("benchmarks.speed.one", arguments, cache, limit=limit, env=row.env)
+        return process("benchmarks.speed.one", arguments, cache, limit=limit)
 
 
-def process(module, arguments, cache, *, limit, env=None):
+def process(module, arguments, cache, *, limit):
     """The last line of JSON that `python -m module arguments... (the time now)` prints, or `{"failed": why}`.
 
     Bytecode is kept, as in any ordinary installation, whatever this machine's environment says: compiling the libraries'
     sources anew would be most of every start.
     """
     settings = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    settings |= {"XDG_CACHE_HOME": str(cache), "PYTHONPYCACHEPREFIX": str(bytecode()), **(env or {})}
+    settings |= {"XDG_CACHE_HOME": str(cache), "PYTHONPYCACHEPREFIX": str(bytecode())}
     started = time.time()
     command = [sys.executable, "-m", module, *arguments, repr(started)]
     try:
