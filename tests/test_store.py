@@ -151,7 +151,7 @@ def seen(value):
     return plain and (known or value.__module__ in HASHED)
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", [name for name, law in LAWS.items() if law.curve.__module__.startswith("lossband.")])
 def test_all_that_a_law_of_ours_may_use_is_in_what_its_programs_are_kept_under(name):
     """Its code is read in place of tracing it: nothing that its functions name may escape that."""
     own = vars(sys.modules[LAWS[name].curve.__module__])
