@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-import pandas as pd
 
 LAWS = {  # the name in our tables -> the package's own
     "ssl-separable": "separable-power",  # E + A N^-alpha + B D^-beta
@@ -32,20 +31,26 @@ def forecast(train, test, *, law, num_bootstraps=200, num_noise=5, seed=0):
     Source: simple-scaling-laws 0.2.0, https://github.com/mmcdermott/simple-scaling-laws.
     """
     import polars as pl
-    from simple_scaling_laws import fit
 
-    runs = pd.DataFrame(
-        {
-            "training_run_id": [f"r{i}" for i in range(len(train))],
-            SIZE: train.params.to_numpy(),
-            DATA: train.tokens.to_numpy(),
-            TARGET: train.loss.to_numpy(),
-        }
-    )
     points = pl.DataFrame({SIZE: test.params.to_numpy(), DATA: test.tokens.to_numpy()})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of every extrapolation, which is what is asked for
-        model = fit(pl.DataFrame({n: runs[n].to_numpy() for n in runs}), law=LAWS[law], n_draws=num_bootstraps, seed=seed)
+        model = fitted(train, law=law, num_bootstraps=num_bootstraps, seed=seed)
     at = model.fitting_predictors(model.prepare_points(points))
     rng = np.random.default_rng(seed)
     return np.concatenate([model.target_draws(TARGET, at, kind="new-run", rng=rng) for _ in range(num_noise)])
+
+
+def fitted(train, *, law, num_bootstraps=None, seed=0):
+    """The package's own model of `train`; by default with its default number of bootstraps."""
+    import polars as pl
+    from simple_scaling_laws import fit
+
+    runs = {
+        "training_run_id": np.array([f"r{i}" for i in range(len(train))]),
+        SIZE: train.params.to_numpy(),
+        DATA: train.tokens.to_numpy(),
+        TARGET: train.loss.to_numpy(),
+    }
+    options = {} if num_bootstraps is None else {"n_draws": num_bootstraps}
+    return fit(pl.DataFrame(runs), law=LAWS[law], seed=seed, **options)

@@ -13,7 +13,8 @@ from scipy.stats import multivariate_normal
 from lossband.drift import Drift
 from lossband.joint import LossModel
 from lossband.laws import chinchilla
-from lossband.noise import NU, LogLoss, Noise, find_noise, ou_innovations, ou_path, prefixes
+from lossband.likelihood import Likelihood as LogLoss
+from lossband.noise import NU, Noise, find_noise, ou_innovations, ou_path, prefixes
 from lossband.problem import pose
 from lossband.runs import FAR, measured_of, order_of, weigh
 from lossband.table import check_runs

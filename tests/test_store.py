@@ -1,6 +1,11 @@
 """The store of programs: what it hits, what it misses, and that it never hands out another program."""
 
+import dataclasses
+import functools
 import stat
+import subprocess
+import sys
+from types import ModuleType
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +16,8 @@ import pytest
 
 import lossband as lb
 from lossband import noise, programs, store
+from lossband.later import Later
+from lossband.laws import LAWS, terms
 from lossband.programs import TRACES, computed
 from lossband.problem import pose
 
@@ -130,6 +137,59 @@ def test_the_same_computation_is_the_same_and_any_other_is_not(grid):
     assert identity(make(), grid) == keys[0]
 
 
+HASHED = {f"lossband.{name}" for name in store.TRACED} | {
+    name for name in sys.modules if name.startswith("lossband.laws.")
+}
+
+
+def seen(value):
+    """Whether what a name of a law's module stands for is in the text that the law's programs are kept under."""
+    if isinstance(value, int | float | str | tuple | np.ndarray | ModuleType | Later | lb.Law):
+        return True
+    known = not value.__module__.startswith("lossband") if hasattr(value, "__module__") else False
+    plain = hasattr(value, "__qualname__") and not getattr(value, "__closure__", None)  # a partial or a closure holds more
+    return plain and (known or value.__module__ in HASHED)
+
+
+@pytest.mark.parametrize("name", [name for name, law in LAWS.items() if law.curve.__module__.startswith("lossband.")])
+def test_all_that_a_law_of_ours_may_use_is_in_what_its_programs_are_kept_under(name):
+    """Its code is read in place of tracing it: nothing that its functions name may escape that."""
+    own = vars(sys.modules[LAWS[name].curve.__module__])
+    used, functions = set(), [f for f in own.values() if getattr(f, "__module__", None) == own["__name__"]]
+    for function in [LAWS[name].curve, *functions]:
+        used |= set(getattr(getattr(function, "__code__", None), "co_names", ())) & set(own)
+    derived = {"clock_of", "add_lr_areas", "INPUTS", "InputError", "one_input"}  # for the table, not for the program
+    assert not {name for name in used - derived if not seen(own[name])}
+    assert LAWS[name].code is not None
+
+
+def test_what_a_program_cannot_see_would_be_seen():
+    made = functools.partial(max, 1)
+    assert not any(map(seen, [{"alpha": 0.3}, pose, made, (lambda: lambda: made)()]))
+    assert seen(jnp) and seen(0.3) and seen(LAWS["chinchilla"]) and seen(terms.power)
+
+
+def test_a_change_of_a_law_of_ours_of_its_terms_or_priors_is_another_law(grid, monkeypatch):
+    keys = [identity("chinchilla", grid), identity("coupled", grid)]
+    keys.append(identity(LAWS["chinchilla"].with_priors(alpha=dist.Beta(2.0, 5.0)), grid))
+    monkeypatch.setattr(terms.floor, "__code__", (lambda runs, name="E": 0.0 * runs.unit.least).__code__)
+    programs.computed.cache_clear()
+    keys.append(identity("chinchilla", grid))
+    monkeypatch.undo()
+    programs.computed.cache_clear()
+    assert len(set(keys)) == 4 and identity("chinchilla", grid) == keys[0]
+
+
+def test_marks_are_remembered_and_remade_when_damaged(shelf):
+    law = dataclasses.replace(LAWS["coupled"])
+    traced = dict(law.marks)
+    assert traced == {name: site["infer"] for name, site in law.sites.items()}
+    assert dataclasses.replace(law).marks == traced  # from the file
+    (file,) = shelf.glob("*.json")
+    file.write_text("{")
+    assert dataclasses.replace(law).marks == traced
+
+
 def test_a_law_that_calls_back_into_python_is_not_kept(grid):
     def mine(runs):
         E = numpyro.sample("E", dist.LogNormal(0.0, 1.0))
@@ -149,3 +209,23 @@ def test_a_fit_from_the_store_traces_nothing_and_is_the_same(grid, shelf, monkey
     assert before == TRACES
     assert all(np.array_equal(first.sites[name], again.sites[name]) for name in first.sites)
     programs.compiled.cache_clear()
+
+
+WITHOUT_NUMPYRO = """
+import sys
+import pandas as pd
+import lossband as lb
+post = lb.fit(pd.read_json(sys.stdin), "chinchilla", drift=None, num_warmup=50, num_samples=50, seed=3)
+print(sorted({"numpyro", "arviz", "matplotlib", "scipy.stats", "xarray"} & set(sys.modules)), post.sites["E"].mean())
+"""
+
+
+def test_a_new_process_that_finds_its_programs_imports_no_numpyro(grid, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    said = []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", WITHOUT_NUMPYRO], input=grid.to_json(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout.split("]"))
+    assert said[0][0] == "['numpyro'" and said[1][0] == "["
+    assert said[0][1] == said[1][1]

@@ -15,11 +15,9 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import numpyro
 from jax.flatten_util import ravel_pytree
-from numpyro.distributions import biject_to
-from numpyro.distributions.transforms import ExpTransform
-from numpyro.infer.util import potential_energy
+
+from .later import dist, numpyro
 
 SOFT = 0.02  # w over the median training loss: small, so that c is the level for every E that matters
 
@@ -43,14 +41,14 @@ class Space:
         return cls(model, runs, measured, {name: site for name, site in trace.items() if is_latent(site)})
 
     def transform(self, name):
-        return biject_to(self.sites[name]["fn"].support)
+        return dist.biject_to(self.sites[name]["fn"].support)
 
     @property
     def slopes(self):
         """coefficient -> exponent, for the marked pairs that are sampled in logarithms."""
         marked = {name: site["infer"].get("slope") for name, site in self.sites.items()}
         return {
-            a: s for a, s in marked.items() if s in self.sites and isinstance(self.transform(a), ExpTransform)
+            a: s for a, s in marked.items() if s in self.sites and isinstance(self.transform(a), dist.transforms.ExpTransform)
         }
 
     @property
@@ -64,7 +62,7 @@ class Space:
         marked = [
             n
             for n, site in self.sites.items()
-            if site["infer"].get("floor") and isinstance(self.transform(n), ExpTransform)
+            if site["infer"].get("floor") and isinstance(self.transform(n), dist.transforms.ExpTransform)
         ]
         return marked[0] if marked and self.slopes else None
 
@@ -91,7 +89,7 @@ class Space:
     def potential(self, vector, measured=None):
         """Minus the log posterior density of the coordinates `(d,)`, up to a constant."""
         free, log_volume = self._unconstrained(vector)
-        return potential_energy(self.model, (self.runs, measured or self.measured), {}, free) - log_volume
+        return numpyro.infer.util.potential_energy(self.model, (self.runs, measured or self.measured), {}, free) - log_volume
 
     def _unconstrained(self, vector):
         free = self._unravel(vector)

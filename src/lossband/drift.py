@@ -17,10 +17,9 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-import numpyro
-import numpyro.distributions as dist
 
 from .errors import InputError
+from .later import dist, numpyro
 
 CELLS = 16  # pieces of a path inside the data, or one between each two levels where there are fewer
 BEYOND = 0.05 * 1.25 ** np.arange(32)  # widths of the pieces beyond, decades: they reach 250 decades out

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
-from scipy.special import ndtri
 
+from .convergence import ess_bulk_tail, rank_rhat
 from .design import design_notes
 from .notes import Note
 
@@ -89,41 +88,6 @@ def worse(one, other, divergences):
     about = [note for note in one.notes if note.code not in SAMPLER_CODES]
     notes = (*_sampler_notes(rhat, ess, divergences, ebfmi), *said.values(), *about)
     return Health(rhat, ess, divergences, ebfmi, agreed, (one.steps + other.steps) / 2, notes)
-
-
-def rank_rhat(draws):
-    """Rank-normalised split R-hat `(...)` of draws `(chain, draw, ...)`, of their location or spread, whichever is worse.
-
-    Source: Vehtari et al. 2021, arXiv:1903.08008, eqs. 4 and 14 (ArviZ computes the same; importing it takes seconds).
-    """
-    folded = np.abs(draws - np.median(draws, axis=(0, 1)))
-    return np.maximum(split_gelman_rubin(_ranked(draws)), split_gelman_rubin(_ranked(folded)))
-
-
-def ess_bulk_tail(draws):
-    """Bulk and tail effective sample sizes `(2, ...)` of draws `(chain, draw, ...)`, by the same paper, section 4.3."""
-    low, high = np.quantile(draws, [0.05, 0.95], axis=(0, 1))
-    bulk, *tails = (_ess(part) for part in (_ranked(draws), 1.0 * (draws <= low), 1.0 * (draws <= high)))
-    return np.stack([bulk, np.minimum(*tails)])
-
-
-def _ranked(draws):
-    """Draws' normal scores by their rank over all chains; equal draws share their mean rank."""
-
-    def scores(values):
-        _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-        rank = np.cumsum(counts) - 0.5 * (counts - 1)
-        return ndtri((rank - 0.375) / (values.size + 0.25))[place]
-
-    return np.apply_along_axis(scores, 0, draws.reshape(-1, *draws.shape[2:])).reshape(draws.shape)
-
-
-def _ess(draws):
-    """Effective sample size of halved chains, at most S log10 S of S draws, as antithetic chains may exceed S."""
-    half = draws.shape[1] // 2
-    halves = np.concatenate([draws[:, :half], draws[:, -half:]])
-    count = halves.shape[0] * half
-    return np.minimum(effective_sample_size(halves), count * np.log10(count))
 
 
 def _sampler_notes(rhat, ess, divergences, ebfmi):

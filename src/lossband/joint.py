@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-import numpyro
 
 from .drift import Drift
+from .later import numpyro
 from .laws import Law
-from .noise import LogLoss, Noise
+from .noise import Noise
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,15 @@ class LossModel:
 
     def likelihood(self, runs, measured):
         """Sample coefficients and scales; return the distribution of the rows' ln losses given them."""
+        from .likelihood import Likelihood  # NumPyro's: imported when a model is run
+
         curve = self.law(runs)
         scales = self.noise.scales(runs.unit.spread)
         drift = self.drift.scale() if self.drift is not None else 0.0
         reach = jnp.concatenate([
             jnp.full(measured.drift.shape[1], drift), jnp.full(measured.effect.shape[1], scales.get("sigma_run", 0.0))
         ])  # fmt: skip
-        return LogLoss(jnp.log(curve), reach, self.noise, scales, measured, self.known_errors)
+        return Likelihood(jnp.log(curve), reach, self.noise, scales, measured, self.known_errors)
 
     @property
     def heavy_tailed(self):

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpyro
 
 from .coordinates import Space
+from .later import numpyro
 from .runs import weigh
 
 ROUND = 8  # damped Newton steps in a round

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
-import numpyro.distributions as dist
 from jax import lax
 
 from .errors import InputError
+from .later import dist, numpyro
 
 NU = 4.0  # degrees of freedom: the usual robust choice (Lange et al. 1989)
 T_UNIT = np.log(3 / 8)  # log density of the Student-t with 4 degrees of freedom at 0
@@ -108,8 +107,10 @@ def find_noise(wanted):
     return Noise(tails, "run" in parts, "ou" in parts)
 
 
-class LogLoss(dist.Distribution):
+class LogLoss:
     """The distribution of the table's ln losses, `(row,)`, with the linear weights and the OU part integrated out.
+
+    NumPyro's own kind of it is made in likelihood.py.
 
     Args:
         location: ln of the law, `(row,)`.
@@ -120,20 +121,15 @@ class LogLoss(dist.Distribution):
         known_errors: whether rows have known errors of their own.
     """
 
-    support = dist.constraints.real_vector
-    pytree_data_fields = ("location", "reach", "scales", "measured")
-    pytree_aux_fields = ("noise", "known_errors")
-
     def __init__(self, location, reach, noise, scales, measured, known_errors):
         self.location, self.reach, self.noise = location, reach, noise
         self.scales, self.measured, self.known_errors = scales, measured, known_errors
-        super().__init__(event_shape=location.shape)
 
     def log_prob(self, value):
         mask = self.measured.mask
         if not self.integrated:
             return jnp.sum(mask * self.noise.log_density(value - self.location, self._scale()))
-        z, _, log_units = self._whitened(value)
+        z, _, _, log_units = self._filtered(value)
         chol, b = self._weights_given(value)
         half = _half_solve(chol, b)
         log_det = log_units + jnp.sum(jnp.log(chol if chol.ndim == 1 else jnp.diagonal(chol)))
@@ -168,14 +164,14 @@ class LogLoss(dist.Distribution):
         """
         keys = jax.random.split(key, 3)
         variance = self.scales["sigma"] ** 2 / self.measured.mixture
-        noise = jnp.sqrt(variance) * jax.random.normal(keys[1], self.event_shape)
+        noise = jnp.sqrt(variance) * jax.random.normal(keys[1], self.location.shape)
         weights, smooth = self._smooth(keys[0])
         slope = jax.grad(self.log_prob)(value - smooth - noise)
         weights = weights - self.reach * (self.measured.loadings.T @ slope)
         t = (noise - variance * slope) / self.scales["sigma"]
         if self.noise.tails == "normal":
             return weights, self.measured.mixture
-        return weights, jax.random.gamma(keys[2], (NU + 1) / 2, self.event_shape) / ((NU + t**2) / 2)
+        return weights, jax.random.gamma(keys[2], (NU + 1) / 2, self.location.shape) / ((NU + t**2) / 2)
 
     def mean_weights(self, value):
         """Mean of the weights `(k,)` given ln losses."""
@@ -197,31 +193,45 @@ class LogLoss(dist.Distribution):
 
     def _whitened(self, value):
         """Residual `(row,)` and W `(row, k)` in units in which the rest of the noise is white, and ln of the units' product."""
-        measured = self.measured
-        residual, loadings = value - self.location, measured.loadings * self.reach
-        if not self.known_errors and not self.noise.ou:  # one unknown scale: its logarithm once, not in every row
+        z, drift, unit, log_units = self._filtered(value)
+        return z, jnp.hstack([drift, unit[:, None] * self.measured.effect]), log_units
+
+    def _filtered(self, value):
+        """The same with W in two parts: the drift's columns `(row, piece)`, and the entry of each row's own run `(row,)`.
+
+        A run's effect is one number on all its rows, and the noise of one run tells nothing of another's: one column of ones,
+        whitened, holds the entries of all runs.
+        """
+        measured, pieces = self.measured, self.measured.drift.shape[1]
+        residual, drift = value - self.location, measured.drift * self.reach[:pieces]
+        effect = measured.effect @ self.reach[pieces:] if self.noise.run else jnp.zeros_like(value)
+        if not self.noise.ou and not self.known_errors:  # one unknown scale: its logarithm once, not in every row
             root = jnp.sqrt(measured.mask * measured.mixture) / self.scales["sigma"]
-            log_units = jnp.sum(measured.mask) * jnp.log(self.scales["sigma"]) - 0.5 * jnp.sum(
-                measured.mask * jnp.log(measured.mixture)
-            )
-            return residual * root, loadings * root[:, None], log_units
+            mixed = jnp.sum(measured.mask * jnp.log(measured.mixture))
+            log_units = jnp.sum(measured.mask) * jnp.log(self.scales["sigma"]) - 0.5 * mixed
+            return residual * root, drift * root[:, None], effect * root, log_units
+        columns = jnp.column_stack([residual, drift, effect][: 2 + self.noise.run])
         variance = self.scales["sigma"] ** 2 / measured.mixture + measured.log_loss_se**2
         if self.noise.ou:
-            columns = jnp.column_stack([residual, loadings])
             columns, variance = ou_innovations(columns, variance, self.scales, measured.gap)
-            residual, loadings = columns[:, 0], columns[:, 1:]
-        root = measured.mask / jnp.sqrt(variance)
-        return residual * root, loadings * root[:, None], 0.5 * jnp.sum(measured.mask * jnp.log(variance))
+        white = columns * (measured.mask / jnp.sqrt(variance))[:, None]
+        log_units = 0.5 * jnp.sum(measured.mask * jnp.log(variance))
+        return white[:, 0], white[:, 1 : 1 + pieces], white[:, -1] if self.noise.run else effect, log_units
 
     def _weights_given(self, value):
         """Cholesky factor of the weights' posterior precision I + W'W, and W'z; `(k,)`, its diagonal, if that is all.
 
         Where sigma is all the noise there is, W'W is the rows' Gram matrix rescaled: no product over rows is left. Without run effects
-        that matrix is diagonal, and nothing is factorised.
+        that matrix is diagonal, and nothing is factorised. Elsewhere the runs' own block of it is diagonal, and is never
+        multiplied out.
         """
         if self.noise.ou or self.known_errors:
-            z, W, _ = self._whitened(value)
-            return jnp.linalg.cholesky(jnp.eye(W.shape[1]) + W.T @ W), W.T @ z
+            z, drift, unit, _ = self._filtered(value)
+            # (run, piece + 2): the runs' rows of W'W left of their block, in it, and of W'z
+            by_run = self.measured.effect.T @ (unit[:, None] * jnp.column_stack([drift, unit, z]))
+            across, within, b = by_run[:, :-2], by_run[:, -2], by_run[:, -1]
+            gram = jnp.block([[drift.T @ drift, across.T], [across, jnp.diag(within)]])
+            return jnp.linalg.cholesky(jnp.eye(len(gram)) + gram), jnp.concatenate([drift.T @ z, b])
         measured, share = self.measured, self.reach / self.scales["sigma"] ** 2
         b = share * (measured.loadings.T @ (measured.mask * measured.mixture * (value - self.location)))
         if not self.noise.run:

@@ -4,24 +4,16 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from numpyro.infer.hmc_util import (
-    IntegratorState,
-    build_tree,
-    dual_averaging,
-    euclidean_kinetic_energy,
-    velocity_verlet,
-)
 
 from .coordinates import Space
+from .later import Later
 from .mode import integrated
 from .runs import weigh
 
 TARGET = 0.95  # acceptance probability the step size is tuned to; at 0.9 a few draws in a thousand diverge
 MAX_DEPTH = 10  # at most 1,023 leapfrog steps a draw, NumPyro's default
-# In a whitened space the first step is nearly right. NumPyro's gamma of .05, made for ones that are orders off, swings between
-# steps far too long and far too short while tuning: twice the leapfrogs, of which a batch in lockstep waits for the worst.
-_START, _UPDATE = dual_averaging(gamma=0.3)
 AIM = 2.0  # step sizes above the last one are tried first: a long step is cheap
+hmc = Later("numpyro.infer.hmc_util")
 
 
 @jax.tree_util.register_dataclass
@@ -72,10 +64,13 @@ def advance(model, runs, measured, chains, adapt, length, axis=None):
         the chains, and a dict of `(chain, draw, ...)`: `position`, `weights`, `energy`, `steps`, `diverging`, `acceptance`.
     """
     space = Space.of(model, runs, measured)
+    # In a whitened space the first step is nearly right. NumPyro's gamma of .05, made for ones that are orders off, swings between
+    # steps far too long and far too short while tuning: twice the leapfrogs, of which a batch in lockstep waits for the worst.
+    start_tuning, update_tuning = hmc.dual_averaging(gamma=0.3)
 
     def one_chain(position, height, slope, key, log_step, mixture):
         white = jax.scipy.linalg.solve(chains.factor, position - chains.centre)
-        tuning = (log_step, *_START(jnp.log(AIM) + log_step)[1:])
+        tuning = (log_step, *start_tuning(jnp.log(AIM) + log_step)[1:])
 
         def step(carry, _):
             state, tuning, key, mixture = carry
@@ -92,10 +87,10 @@ def advance(model, runs, measured, chains, adapt, length, axis=None):
             state, info = _draw(potential, state, size, draw_key)
             position = chains.centre + chains.factor @ state.z
             weights, mixture = integrated(space, rows, position, given_key)
-            tuning = _UPDATE(TARGET - info["acceptance"], tuning)
+            tuning = update_tuning(TARGET - info["acceptance"], tuning)
             return (state, tuning, key, mixture), {"position": position, "weights": weights, **info}
 
-        start = (IntegratorState(white, white, height, chains.factor.T @ slope), tuning, key, mixture)
+        start = (hmc.IntegratorState(white, white, height, chains.factor.T @ slope), tuning, key, mixture)
         (end, tuning, key, mixture), drawn = jax.lax.scan(step, start, None, length=length)
         slope = jax.scipy.linalg.solve(chains.factor.T, end.z_grad)
         log_step = jnp.where(adapt, tuning[1], log_step)
@@ -113,10 +108,10 @@ def _draw(potential, state, step_size, key):
     """One NUTS draw from the integrator state, with a unit mass matrix."""
     key_momentum, key_tree = jax.random.split(key)
     unit = jnp.ones_like(state.z)
-    _, update = velocity_verlet(potential, euclidean_kinetic_energy)
+    _, update = hmc.velocity_verlet(potential, hmc.euclidean_kinetic_energy)
     state = state._replace(r=jax.random.normal(key_momentum, state.z.shape))
-    tree = build_tree(
-        update, euclidean_kinetic_energy, state, unit, step_size, key_tree, max_tree_depth=MAX_DEPTH
+    tree = hmc.build_tree(
+        update, hmc.euclidean_kinetic_energy, state, unit, step_size, key_tree, max_tree_depth=MAX_DEPTH
     )
     acceptance = tree.sum_accept_probs / tree.num_proposals
     info = {
@@ -125,7 +120,7 @@ def _draw(potential, state, step_size, key):
         "diverging": tree.diverging,
         "acceptance": acceptance,
     }
-    return IntegratorState(tree.z_proposal, state.r, tree.z_proposal_pe, tree.z_proposal_grad), info
+    return hmc.IntegratorState(tree.z_proposal, state.r, tree.z_proposal_pe, tree.z_proposal_grad), info
 
 
 def _rewhitened(chains, draws, adapt):

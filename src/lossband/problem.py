@@ -1,11 +1,9 @@
 """A problem: one table and one model, checked, centred and padded, ready to be sampled."""
 
-import functools
 from dataclasses import dataclass, field, replace
 
 import jax
 import numpy as np
-import numpyro
 import pandas as pd
 
 from .drift import Paths, find_drift
@@ -119,21 +117,7 @@ def twin(problem):
 
 def coefficients(problem):
     """Names of the law's own coefficients."""
-    return list(_names(problem.model.law, problem.size))
-
-
-@functools.cache
-def _names(law, size):
-    def trace(runs):
-        with numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as sites:
-            law(runs)
-        names.extend(name for name, site in sites.items() if site["type"] == "sample")
-
-    names, (form, shapes) = [], size
-    with jax.enable_x64(True):
-        runs, _ = jax.tree.unflatten(form, [jax.ShapeDtypeStruct(shape, float) for shape in shapes])
-        jax.eval_shape(trace, runs)  # abstractly: run for real, each operation would be compiled by itself
-    return tuple(names)
+    return list(problem.model.law.marks)
 
 
 def compute_of(law, frame, unit):

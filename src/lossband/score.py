@@ -4,11 +4,11 @@ Every function takes `draws`, shape (sample, row), the draws of the posterior pr
 measurement, and `observed`, shape (row,), what was then measured, in the same unit. Give both in log loss to
 score relative errors. Scores of a row have shape (row,) and are left unaveraged, so that the caller chooses
 which rows weigh the same. CRPS and interval score: smaller is better; log score: larger is better.
+
+scipy is imported where it is used: every fit would wait for it.
 """
 
 import numpy as np
-from scipy.special import logsumexp
-from scipy.stats import beta
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
@@ -79,6 +79,8 @@ def log_score(draws, observed):
         )
     h = 0.9 * spread * num_draws ** (-1 / 5)  # Silverman, eq. 3.31
     kernel = -0.5 * ((observed - draws) / h) ** 2
+    from scipy.special import logsumexp
+
     return logsumexp(kernel, axis=0) - np.log(num_draws * h * np.sqrt(2 * np.pi))
 
 
@@ -114,6 +116,8 @@ def mixture(log_densities):
             f"log densities have {len(bad)} value(s) that are NaN or +infinity (at {_few(bad)}); expected numbers. "
             "Look at the fit that made them."
         )
+    from scipy.special import logsumexp
+
     return logsumexp(densities, axis=0) - np.log(len(densities))
 
 
@@ -311,7 +315,9 @@ def coverage_interval(hit, run, level=0.9):
     _, index = np.unique(run, return_inverse=True)
     share = np.bincount(index, weights=hit) / np.bincount(index)
     n, k = len(share), share.sum()
-    low, high = beta.ppf([(1 - level) / 2, (1 + level) / 2], k + 0.5, n - k + 0.5)
+    from scipy.special import betaincinv  # scipy.stats would take a second more
+
+    low, high = betaincinv(k + 0.5, n - k + 0.5, [(1 - level) / 2, (1 + level) / 2])
     return (float(low) if hit.any() else 0.0), (1.0 if hit.all() else float(high))
 
 

@@ -8,20 +8,23 @@ devices, and the arguments' shapes. Whatever changes one of them misses, and the
 import functools
 import hashlib
 import importlib.util
+import json
 import os
 import sys
 import tempfile
 import threading
 from importlib.metadata import version
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 
 import jax
 import numpy as np
 import platformdirs
 
+from .later import Later
+
 LIBRARIES = ("jax", "jaxlib", "numpyro")
-MOST = 256  # programs in the folder; beyond that the ones unused for longest go
+MOST = 320  # files of ours in the folder; beyond that the ones unused for longest go
 TRACED = ("coordinates", "drift", "joint", "laplace", "laws.base", "laws.terms", "mode", "noise", "nuts",
           "programs", "runs")  # fmt: skip
 """Modules whose code every program is traced from; a law's own code is in its jaxpr."""
@@ -76,6 +79,19 @@ def stored(function, identity, *, static=()):
     return call
 
 
+def remembered(identity, make):
+    """The plain data that `make()` gives, kept in the store under text that tells it apart; made each time if that is None."""
+    if identity is None:
+        return make()
+    path = folder() / f"{digest('plain', identity, repr(_versions()))}.json"
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):  # not there, or damaged
+        made = make()
+        _write(path, json.dumps(made).encode())
+        return made
+
+
 def storable(kind):
     """Let programs in the store take and return this dataclass of arrays, a registered pytree without other data."""
     from jax import export
@@ -100,12 +116,28 @@ def identity_of(jaxpr, *more):
 
 def surroundings():
     """Text of all that every program depends on: versions, settings, all the devices, code."""
-    versions = [(name, version(name)) for name in LIBRARIES]
     settings = [(k, str(v)) for k, v in jax.config.values.items() if "cache" not in k and "log" not in k]
     devices = [(device.platform, device.device_kind) for device in jax.devices()]
-    modules = [f"{__package__}.{name}" for name in TRACED]
-    code = [text for name in modules for text in _content(sys.modules[name], name)]
-    return repr((versions, settings, devices, code))
+    code = code_of_modules(f"{__package__}.{name}" for name in TRACED)
+    code.append(Path(__file__).with_name("likelihood.py").read_text())  # it is loaded only where something is traced
+    return repr((_versions(), settings, devices, code))
+
+
+def _versions():
+    return [(name, version(name)) for name in LIBRARIES]
+
+
+def code_of_modules(names):
+    """Texts of the modules' own functions, classes and plain constants, as they are loaded."""
+    return [text for name in names for text in _content(sys.modules[name], name)]
+
+
+def code_of(function):
+    """Text of a function's code, without its lines and file; None where the code is not all that it is."""
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType) or function.__closure__:
+        return None
+    return f"{_code(code)} {function.__defaults__} {function.__kwdefaults__}"
 
 
 def digest(*parts):
@@ -124,6 +156,8 @@ def _constants(jaxpr):
 def _content(owner, module):
     """Texts of a module's or a class's own functions and plain constants."""
     for name, value in vars(owner).items():
+        if isinstance(value, ModuleType | Later):
+            continue
         value = getattr(value, "fget", None) or getattr(value, "__func__", None) or value
         value = getattr(value, "__wrapped__", value)
         if isinstance(value, int | float | str | tuple | np.ndarray) and not name.startswith("__"):
@@ -164,6 +198,7 @@ def _write(path, content):
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         file.write(content)
     os.replace(file.name, path)
-    oldest = sorted(path.parent.glob("*.program"), key=lambda file: file.stat().st_mtime)
+    ours = [file for kind in ("program", "json") for file in path.parent.glob(f"*.{kind}")]
+    oldest = sorted(ours, key=lambda file: file.stat().st_mtime)
     for file in oldest[:-MOST]:
         file.unlink(missing_ok=True)

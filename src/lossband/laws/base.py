@@ -2,16 +2,16 @@
 
 import functools
 import re
+import sys
 from dataclasses import dataclass, field, fields, replace
 
 import jax
 import numpy as np
-import numpyro
-import numpyro.distributions as dist
-from numpyro.primitives import Messenger
 
 from ..errors import InputError, listed, nearest
+from ..later import dist, numpyro
 from ..runs import Column, Runs, Unit
+from ..store import code_of, code_of_modules, remembered
 from ..table import INPUTS, numbers, varying
 
 LAWS = {}  # every named law, filled by the @law decorator
@@ -38,7 +38,7 @@ class Law:
     simpler: str = ""  # the law that this one is where the coefficients that only it has are zero
 
     def __call__(self, runs):
-        priors = _Priors(self.priors)
+        priors = _replacing()(self.priors)
         with priors:
             loss = self.curve(runs)
         if unmet := set(self.priors) - priors.met:
@@ -75,17 +75,39 @@ class Law:
 
     @property
     def sites(self):
-        """Its sampled sites, name -> NumPyro message, found by running it once on a row of ones."""
+        """Its sampled sites, name -> NumPyro message, found by tracing it on a row of ones: their values are abstract."""
         ones = dict.fromkeys(self.inputs, 1.0)
         runs = Runs({name: np.ones(1) for name in self.inputs}, Unit(1.0, 1.0, 0.1, ones, ones))
-        with numpyro.handlers.block(), numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
-            self(runs)
-        return {name: site for name, site in trace.items() if site["type"] == "sample"}
+        sites = {}
+
+        def trace(runs):
+            with numpyro.handlers.block(), numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as found:
+                self(runs)
+            sites.update({name: site for name, site in found.items() if site["type"] == "sample"})
+
+        jax.eval_shape(trace, runs)  # run for real, each operation would be compiled by itself
+        return sites
 
     @functools.cached_property
+    def marks(self):
+        """coefficient -> what its term tells the sampler of it (`infer`), in the order in which they are sampled."""
+        return remembered(self.code, lambda: {name: site["infer"] for name, site in self.sites.items()})
+
+    @property
+    def code(self):
+        """Text of all that tells apart one of the package's laws as it comes; None for any other, which has to be traced."""
+        home, known = __name__.rpartition(".")[0], LAWS.get(self.name)
+        as_it_comes = known is not None and known.curve is self.curve and not self.priors
+        if not (as_it_comes and self.curve.__module__.startswith(f"{home}.")):
+            return None
+        modules = sorted(name for name in sys.modules if name.startswith(f"{home}."))
+        code = code_of(self.curve)
+        return code and repr((self.name, self.inputs, code, code_of_modules(modules)))
+
+    @property
     def floors(self):
         """Names of the coefficients that its terms mark as a floor."""
-        return [name for name, site in self.sites.items() if "floor" in site["infer"]]
+        return [name for name, marks in self.marks.items() if "floor" in marks]
 
     @property
     def key(self):
@@ -241,16 +263,22 @@ def _restore(name, inputs, priors):
     return replace(LAWS[name], inputs=inputs, priors=priors)
 
 
-class _Priors(Messenger):
-    """Put these priors in place of a law's own while it runs; remember which sites it samples."""
+@functools.cache
+def _replacing():
+    """The class of a NumPyro handler; made when first used, for NumPyro is imported only then."""
 
-    def __init__(self, priors):
-        self.priors, self.seen, self.met = priors, set(), set()
-        super().__init__()
+    class Priors(numpyro.primitives.Messenger):
+        """Put these priors in place of a law's own while it runs; remember which sites it samples."""
 
-    def process_message(self, msg):
-        if msg["type"] == "sample":
-            self.seen.add(msg["name"])
-            if msg["name"] in self.priors:
-                self.met.add(msg["name"])
-                msg["fn"] = self.priors[msg["name"]]
+        def __init__(self, priors):
+            self.priors, self.seen, self.met = priors, set(), set()
+            super().__init__()
+
+        def process_message(self, msg):
+            if msg["type"] == "sample":
+                self.seen.add(msg["name"])
+                if msg["name"] in self.priors:
+                    self.met.add(msg["name"])
+                    msg["fn"] = self.priors[msg["name"]]
+
+    return Priors

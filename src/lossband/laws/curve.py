@@ -1,9 +1,8 @@
 """The law of one training run: a power law along the run, and along its learning-rate schedule where that is known."""
 
 import jax.numpy as jnp
-import numpyro
-import numpyro.distributions as dist
 
+from ..later import dist, numpyro
 from ..runs import clock_of
 from ..schedule import add_lr_areas
 from .base import law, one_input

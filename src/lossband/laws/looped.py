@@ -1,9 +1,8 @@
 """Laws of looped models: a block of layers that is applied several times."""
 
 import jax.numpy as jnp
-import numpyro
-import numpyro.distributions as dist
 
+from ..later import dist, numpyro
 from .base import law
 from .terms import floor, power
 

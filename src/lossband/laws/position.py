@@ -1,9 +1,8 @@
 """Laws of the position of a token in its context: the more a model has read, the better it predicts."""
 
 import jax.numpy as jnp
-import numpyro
-import numpyro.distributions as dist
 
+from ..later import dist, numpyro
 from .base import law
 from .terms import coupling, exponent, floor, weight
 

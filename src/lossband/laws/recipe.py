@@ -8,10 +8,9 @@ w is 0 where the recipes share a coefficient, small where they are pooled, large
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-import numpyro
-import numpyro.distributions as dist
 
 from ..errors import InputError, listed
+from ..later import dist, numpyro
 from ..runs import Runs
 from .base import Law
 

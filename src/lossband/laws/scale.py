@@ -1,9 +1,8 @@
 """Laws of model size and training tokens: Chinchilla, Kaplan, the coupled law that holds both, and repeated data."""
 
 import jax.numpy as jnp
-import numpyro
-import numpyro.distributions as dist
 
+from ..later import dist, numpyro
 from .base import law
 from .terms import coupling, exponent, floor, log_sum, power, weight
 

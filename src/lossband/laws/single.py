@@ -2,9 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-import numpyro
-import numpyro.distributions as dist
 
+from ..later import dist, numpyro
 from .base import law
 from .terms import exponent, floor, power, weight
 

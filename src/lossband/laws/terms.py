@@ -2,8 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-import numpyro
-import numpyro.distributions as dist
+
+from ..later import dist, numpyro
 
 
 def floor(runs, name="E"):
