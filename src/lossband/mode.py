@@ -56,7 +56,7 @@ def _climb(space, start):
     def round_(carry, stage):
         place, measured = carry
         if model.heavy_tailed:
-            values, _ = space.constrained(place.point)
+            values = space.constrained(place.point)
             expected = at(model, values)(space.runs, measured).expected_mixture(measured.log_loss)
             measured = weigh(measured, jnp.where(stage == 1, expected, measured.mixture))
         measured = replace(measured, exact=jnp.where(stage == 2, 1.0, 0.0))

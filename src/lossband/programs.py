@@ -151,7 +151,7 @@ def complete(model, runs, measured, position, key):
         Student-t tails.
     """
     space = Space.of(model, runs, measured)
-    values, _ = space.constrained(position)
+    values = space.constrained(position)
     with numpyro.handlers.block(), numpyro.handlers.trace() as trace:
         likelihood = numpyro.handlers.substitute(model.likelihood, values)(runs, measured)
     sites = values_in(trace)
