@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from .engine import sample
-from .drift import Drift
 from .errors import InputError, listed
 from .forecast import LEVELS, Forecast, named
 from .laws.base import Law, find_law
@@ -43,7 +42,7 @@ def watch(
             with `params`. They are fitted together with this one, each with an effect of its own.
         target: a loss; see `Outlook.reach`.
         columns: the user's names, {"iteration": "step"}.
-        drift: as in `fit`; the default has it in every draw, for no law follows one run exactly.
+        drift: as in `fit`; these laws have the default one in every draw, for no run follows them exactly.
         num_warmup, num_samples, num_chains, seed, method, progress: as in `fit`.
 
     Returns:
@@ -271,10 +270,9 @@ def _earlier(earlier, clock, table, columns):
 
 def _posed(rows, clock, num_earlier, drift):
     """The problem of the thinned rows, in a shape that does not change as the log grows."""
-    drift = Drift(averaged=False) if drift == "default" else drift
     areas = AREAS if AREAS[0] in rows else ()
     if "params" in rows and rows["params"].nunique() > 1:
-        law = Law(by_size, "curve_by_size", ("params", clock, *areas), along=("params", clock))
+        law = Law(by_size, "curve_by_size", ("params", clock, *areas), along=("params", clock), exact=False)
     else:
         law = find_law("curve", rows)
     noise = "normal+run" if num_earlier else "normal"  # medians of bins: the heavy tails are gone

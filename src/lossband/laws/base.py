@@ -36,6 +36,7 @@ class Law:
     derive: object = None  # (frame, past) -> frame with the inputs that are computed from its other columns
     carries: tuple = ()  # columns that `derive` reads, kept beside the inputs
     simpler: str = ""  # the law that this one is where the coefficients that only it has are zero
+    exact: bool = True  # False: no run follows it exactly, so that an averaged drift is in every draw of it all the same
 
     def __call__(self, runs):
         priors = _Priors(self.priors)
@@ -116,7 +117,7 @@ def law(*, inputs, source="", name=None, compute=None, **about):
         source: where the form comes from, with its equation.
         name: the law's name; the function's own by default.
         compute: runs -> training compute `(row,)` up to a constant; the product of the inputs by default.
-        about: the rarer fields of `Law`: along, choose, derive, carries, simpler.
+        about: the rarer fields of `Law`: along, choose, derive, carries, simpler, exact.
     """
 
     def decorate(curve):
