@@ -22,10 +22,11 @@ pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 
 DRAWS = 8
 SPANS = {"params": 100, "tokens": 300, "loops": 8, "params_once": 30, "params_rec": 50}
-SPANS |= {"position": 500, "step": 200, "unique_tokens": 40, "max_loops": 4, "ff_ratio": 20}
-CHOSEN = {"shape": ("params", "ff_ratio")}  # of the laws that choose their inputs; the others take tokens
+SPANS |= {"position": 500, "step": 200, "unique_tokens": 40, "max_loops": 4, "ff_ratio": 20, "lr_area": 100, "lr_mean": 5}
+CHOSEN = {"shape": ("params", "ff_ratio"), "annealed": ("tokens", "lr_area", "lr_mean")}  # of the laws that choose their inputs; the others take tokens
 LAWS_TRIED = {
     **LAWS,
+    "annealed": LAWS["curve"],  # with the learning rate, which `curve` itself does not have here
     # a coefficient without a logarithm and an exponent in (0, 1); one exponent in (0, 1); a floor without a logarithm
     "other priors": chinchilla.with_priors(A=dist.Normal(0.5, 0.1), alpha=dist.Uniform(0.05, 0.9)),
     "bounded exponent": chinchilla.with_priors(alpha=dist.Beta(2.0, 5.0)),
@@ -111,6 +112,18 @@ def test_coordinates_are_the_level_the_slopes_and_the_shares(name):
     wanted |= {"A": np.log(A / E)} if free else {"A": np.log(prior["alpha"] * A), "alpha": np.log(A / E)}
     for site, value in wanted.items():
         np.testing.assert_allclose(vector[:, sorted(prior).index(site)], value, rtol=1e-9, atol=1e-12, err_msg=site)
+
+
+def test_what_has_no_exponent_stands_beside_the_floor_and_a_shift_flattens_the_slope():
+    prior, vector, typical = tried("annealed")["prior"], tried("annealed")["vector"], space_of("annealed").runs.unit.typical
+    E, A, C, alpha = (prior[name] for name in ("E", "A", "C", "alpha"))
+    wanted = {"E": np.log((E + A + C) / typical), "A": np.log(alpha * A), "alpha": np.log(A / (E + C)), "C": np.log(C / E)}
+    for site, value in wanted.items():
+        np.testing.assert_allclose(vector[:, sorted(prior).index(site)], value, rtol=1e-9, atol=1e-12, err_msg=site)
+    prior, vector, space = tried("power_shifted")["prior"], tried("power_shifted")["vector"], space_of("power_shifted")
+    x0 = space.runs.tokens.centre
+    slope = prior["alpha"] * prior["A"] * x0 / (x0 + prior["t"])
+    np.testing.assert_allclose(vector[:, sorted(prior).index("A")], np.log(slope), rtol=1e-9)
 
 
 def test_without_a_floor_in_logarithms_slopes_and_exponents_are_moved():

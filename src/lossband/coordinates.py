@@ -3,13 +3,14 @@ r"""Where NUTS moves: a vector of coordinates in which loss laws are close to Ga
 The data fix the loss at the centre of the inputs and its slopes there far better than they fix E, A and alpha by
 themselves. So in place of ln E, ln A, ln alpha, ln B, ln beta, ... the sampler moves
 
-    ln(E + A + B + ...)                      the level
-    ln(alpha A), ln(beta B), ...             the local slopes
-    ln(A / E), ln(B / E), ...                the shares, which the data may not see
+    ln(F + A + B + ...)                      the level; F = E + C, all that has no exponent
+    ln(alpha A), ln(beta B), ...             the local slopes; of a shifted input, ln(alpha A x0 / (x0 + t))
+    ln(A / F), ln(B / F), ..., ln(C / E)     the shares, which the data may not see
 
 and the rest as NumPyro's unconstrained values. The shares are free: however little of the loss is the floor's, no wall is near,
 where coordinates of level, slopes and exponents would end at E = 0. This change keeps the volume. Terms mark their
-sites (`infer={"slope": "alpha"}`, or `{"level": True}` for a coefficient that adds to the level and has no exponent); the
+sites (`infer={"slope": "alpha"}`, or `{"level": True}` for a coefficient like C, which is told from the floor only where its input
+moves); the
 priors stay on the named coefficients. An exponent that is not sampled in its logarithm, as under a Beta prior, is moved
 as it is, and its coefficient by its share. A law without a floor keeps ln alpha in place of the share; one
 that marks nothing is sampled as it is.
@@ -63,9 +64,13 @@ class Space:
 
     @property
     def shares(self):
-        """coefficient -> the site in whose place its ln(A / E) is moved: its exponent, or itself where that has no slope."""
-        beside = {**self.marked("slope"), **self.marked("level")}
-        return {name: self.slopes.get(name, name) for name in beside} if self.floor else {}
+        """coefficient -> the site in whose place its ln(A / F) is moved: its exponent, or itself where that has no slope."""
+        return {name: self.slopes.get(name, name) for name in self.marked("slope")} if self.floor else {}
+
+    @property
+    def flat(self):
+        """The coefficients that stand beside the floor in F."""
+        return list(self.marked("level")) if self.floor else []
 
     @property
     def floor(self):
@@ -81,12 +86,12 @@ class Space:
         free = {name: self.transform(name).inv(values[name]) for name in self.sites}
         moved = dict(free)
         if self.floor:
-            level = values[self.floor] + sum(values[a] for a in self.shares)
-            moved[self.floor] = jnp.log(level / self.runs.unit.typical)
-        for a, place in self.shares.items():
-            moved[place] = free[a] - free[self.floor]
+            flat = values[self.floor] + sum(values[a] for a in self.flat)
+            moved[self.floor] = jnp.log((flat + sum(values[a] for a in self.shares)) / self.runs.unit.typical)
+            moved |= {place: free[a] - jnp.log(flat) for a, place in self.shares.items()}
+            moved |= {a: free[a] - free[self.floor] for a in self.flat}
         for a, alpha in self.slopes.items():
-            moved[a] = free[a] + free[alpha]
+            moved[a] = free[a] + free[alpha] - self.bend(a, free)
         return ravel_pytree(moved)[0]
 
     def potential(self, vector, measured=None):
@@ -99,19 +104,31 @@ class Space:
         moved = self._unravel(vector)
         free = dict(moved)
         if self.floor:
-            over = jnp.stack([jnp.zeros_like(vector[0]), *(moved[place] for place in self.shares.values())])
             level = moved[self.floor] + jnp.log(self.runs.unit.typical)
-            free[self.floor] = level - jax.nn.logsumexp(over)
-        for a, place in self.shares.items():
-            free[a] = free[self.floor] + moved[place]
+            flat = level - _log_of_all(moved, self.shares.values())
+            free[self.floor] = flat - _log_of_all(moved, self.flat)
+            free |= {a: flat + moved[place] for a, place in self.shares.items()}
+            free |= {a: free[self.floor] + moved[a] for a in self.flat}
         for a, alpha in self.slopes.items():
-            free |= {alpha: moved[a] - free[a]} if a in self.shares else {a: moved[a] - moved[alpha]}
+            product = moved[a] + self.bend(a, moved)  # ln(alpha A)
+            free |= {alpha: product - free[a]} if a in self.shares else {a: product - moved[alpha]}
         return free
+
+    def bend(self, name, free):
+        """ln of how many times steeper a coefficient's term would be at the centre without its shift; 0 without one."""
+        about = self.sites[name]["infer"]
+        shift = about.get("shift")
+        return jnp.log1p(self.transform(shift)(free[shift]) / about["centre"]) if shift in self.sites else 0.0
 
     @property
     def _unravel(self):
         example = {name: self.transform(name).inv(site["value"]) for name, site in self.sites.items()}
         return ravel_pytree(example)[1]
+
+
+def _log_of_all(over, names):
+    """ln of the sum of a whole and its parts, from the logs of the parts over the whole."""
+    return jax.nn.logsumexp(jnp.stack([0.0, *(over[name] for name in names)]))
 
 
 def is_latent(site):
