@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from .binning import medians
 from .engine import sample
 from .errors import InputError, listed
 from .forecast import LEVELS, Forecast, named
@@ -16,7 +17,7 @@ from .problem import pose
 from .runs import clock_of, size_class
 from .schedule import add_lr_areas
 from .table import numbers, read_runs
-from .thinning import drop_overtaken, drop_start, evenly, thin
+from .thinning import drop_overtaken, drop_start, evenly
 
 BINS = 40  # points that a run is thinned to
 AHEAD = 64  # points of the forecast curve
@@ -86,7 +87,7 @@ def prepare(runs, until=None, *, schedule=None, earlier=None, target=None, colum
     seen, ahead = whole.iloc[: len(table)], whole.iloc[len(table) - 1 :].drop(columns="loss")
     kept, left_out = drop_start(seen, clock)
     past = [] if earlier is None else _earlier(earlier, clock, table, columns)
-    rows = pd.concat([thin(each, clock, BINS) for each in [kept, *past]], ignore_index=True)
+    rows = pd.concat([medians(each, clock, BINS) for each in [kept, *past]], ignore_index=True)
     problem = _posed(rows, clock, len(past), drift)
     notes = (*notes, *about, *left_out)
     return Asked(problem, seen, _spaced(ahead, clock), target, notes)
