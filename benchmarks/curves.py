@@ -6,7 +6,7 @@
 `mpl`: 27 runs of 25M to 400M parameters over nine learning-rate schedules, which the law reads. `modded`: 15 curves
 (training and validation loss) of 124M and 1.5B parameters, followed along their learning rate: constant and then
 linear to zero, from the step at which the validation loss bends. `stable`: the same up to that step, without a learning rate.
-Rows are averaged over 48 log-spaced bins after the first 2 % of the run, the final loss too.
+The rows after the first 2 % of the run are thinned to the medians of 48 log-spaced bins, the final loss too.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import lossband as lb
-from lossband.datasets import average
+from lossband.binning import medians
 from lossband.schedule import add_lr_areas
 
 from .sets import DATA
@@ -57,7 +57,8 @@ def stable():
 def prepare(rows):
     """The run's bins, its learning-rate areas computed on all rows before."""
     rows = add_lr_areas(rows)
-    return average(rows[rows["tokens"] >= SKIP * rows["tokens"].max()], bins=BINS)
+    kept = rows[rows["tokens"] >= SKIP * rows["tokens"].max()].sort_values("tokens")
+    return medians(kept, "tokens", BINS).drop(columns="precision")
 
 
 def forecast(runs, *, noise="student-t", seed=0, **options):

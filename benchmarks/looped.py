@@ -16,7 +16,7 @@ import pandas as pd
 import lossband as lb
 from lossband import score
 from lossband.cli import DEMO_ROWS, WARM
-from lossband.datasets import thin
+from lossband.thinning import spaced
 
 PUBLISHED = {
     "all": "0.960",
@@ -66,7 +66,7 @@ def evaluate(curves, law="looped", **options):
 
 def main():
     runs = lb.load_dataset("looped")
-    curves = thin(runs[runs["tokens"] >= WARM], keep=DEMO_ROWS)
+    curves = spaced(runs[runs["tokens"] >= WARM], keep=DEMO_ROWS)
     start = time.time()
     table = evaluate(curves)
     grouped = table.groupby("fit on", sort=False)

@@ -3,22 +3,7 @@
     python examples/curve.py [folder]
 """
 
-import sys
-from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
-
-from lossband.figures import curve as figure  # noqa: E402
-
-
-def main(out):
-    """Fit, print the answer, and write picture, tables and fits to a folder."""
-    answer = figure()
-    print(answer)
-    answer.save(out)
-
+from lossband.figures import curve, tell
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "curve"))
+    tell(curve)

@@ -1,5 +1,7 @@
 """Fitting: what a posterior holds, what it promises, and what it costs."""
 
+from dataclasses import replace
+
 import arviz as az
 import jax
 import numpy as np
@@ -13,7 +15,7 @@ import lossband as lb
 from lossband.engine import TRACES
 from lossband.forecast import law_losses
 from lossband.health import SAMPLER_CODES
-from lossband.laws import find_law
+from lossband.laws import LAWS, coupled, find_law
 from lossband.problem import pose, twin
 
 
@@ -221,6 +223,15 @@ def test_every_other_draw_of_an_averaged_drift_takes_the_law_as_exact(grid, defa
     law = np.log(law_losses(default_post.problem, default_post._draws, far)[:, 0])
     np.testing.assert_allclose(curve[1::2], law[1::2], atol=1e-12)  # no continuation and no edge beyond the data either
     assert (np.abs(curve[0::2] - law[0::2]) > 1e-9).all()
+
+
+def test_a_law_that_no_run_follows_exactly_has_the_drift_in_every_draw(grid, default_post):
+    inexact = replace(coupled, exact=False)
+    assert {law.name for law in LAWS.values() if not law.exact} >= {"curve", "position_by_step"}
+    assert pose(grid, coupled).model.averaged and not pose(grid, inexact).model.averaged
+    post = lb.fit(grid, inexact, num_chains=4, seed=0)
+    assert (post.sites["tau"] > 0).all() and post.weights[:, 1::2].any()
+    np.testing.assert_array_equal(post.sites["alpha"][:, 0::2], default_post.sites["alpha"][:, 0::2])
 
 
 def test_the_default_law_of_one_input_averages_with_its_simpler_one(grid):

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 import lossband as lb
+from lossband.binning import medians, point_scatter
 from lossband.live import crossing, prepare
-from lossband.thinning import drop_overtaken, drop_start, point_scatter, thin
+from lossband.thinning import drop_overtaken, drop_start, spaced
 
 END = 20_000.0
 
@@ -79,7 +80,7 @@ def test_thinned_points_have_the_medians_and_their_errors():
     truth = 3.0 * (step / 1000) ** -0.05
     run = pd.DataFrame({"run": "r", "step": step, "loss": truth * np.exp(rng.normal(0, 0.02, len(step)))})
     run.loc[rng.integers(0, len(run), 400), "loss"] *= 3  # spikes
-    points = thin(run, "step", 40)
+    points = medians(run, "step", 40)
     error = np.log(points["loss"] / (3.0 * (points["step"] / 1000) ** -0.05))
     assert len(points) == 40 and points["step"].is_monotonic_increasing
     assert error.abs().iloc[-5:].max() < 0.003 and error.abs().max() < 0.02
@@ -89,9 +90,17 @@ def test_thinned_points_have_the_medians_and_their_errors():
     np.testing.assert_allclose(points["precision"], expected / expected[-1], rtol=0.02)
 
 
+def test_spaced_keeps_rows_of_every_run_evenly_in_the_log_and_the_last():
+    tokens = np.arange(1.0, 1001)
+    runs = pd.concat([pd.DataFrame({"run": name, "tokens": scale * tokens, "loss": 1 / tokens}) for name, scale in (("a", 1), ("b", 3))])
+    kept = spaced(runs.sample(frac=1, random_state=0), keep=4)
+    assert sorted(kept.loc[kept["run"] == "a", "tokens"]) == [1, 10, 100, 1000]
+    assert sorted(kept.loc[kept["run"] == "b", "tokens"]) == [3, 30, 300, 3000] and kept.index.is_unique
+
+
 def test_a_short_log_keeps_three_rows_a_point(seen):
-    assert len(thin(seen.iloc[-60:], "step", 40)) == 20
-    assert len(thin(seen.iloc[-9:], "step", 40)) == 9
+    assert len(medians(seen.iloc[-60:], "step", 40)) == 20
+    assert len(medians(seen.iloc[-9:], "step", 40)) == 9
 
 
 # --- the forecast

@@ -183,7 +183,7 @@ def test_a_change_of_a_law_of_ours_of_its_terms_or_priors_is_another_law(grid, m
 def test_marks_are_remembered_and_remade_when_damaged(shelf):
     law = dataclasses.replace(LAWS["coupled"])
     traced = dict(law.marks)
-    assert traced == {name: site["infer"] for name, site in law.sites.items()}
+    assert traced == {name: list(site["infer"]) for name, site in law.sites.items()}
     assert dataclasses.replace(law).marks == traced  # from the file
     (file,) = shelf.glob("*.json")
     file.write_text("{")

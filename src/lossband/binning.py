@@ -1,4 +1,4 @@
-"""Binning: a long training curve as a few means with their standard errors, which say the same about the law."""
+"""Binning: a long training curve as a few points, the means of its bins with their standard errors, or robust medians."""
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,8 @@ from .runs import clock_of
 from .table import numbers, read_runs
 
 FEW = 8  # a bin with fewer rows keeps them: too few to tell their scatter
+FEWEST = 12  # medians that a short log is thinned to at least, where it has as many rows
+TINY = 1e-4  # relative error that no measured loss is better than: rounding in the log
 
 
 def thin(runs, bins=128, *, columns=None):
@@ -44,13 +46,18 @@ def thin(runs, bins=128, *, columns=None):
     return pd.concat([_thinned(rows, clock, bins) for rows in groups], ignore_index=True)
 
 
+def cells(clock, bins):
+    """Positions of the rows in each of `bins` evenly spaced in the log of their rising clock that has any, a list."""
+    time = np.log(np.asarray(clock, dtype=float))
+    edges = np.linspace(time[0], time[-1], bins + 1)[1:-1]
+    return [part for part in np.split(np.arange(len(time)), np.searchsorted(time, edges)) if len(part)]
+
+
 def _thinned(rows, clock, bins):
     """One run's bins, in the order of training."""
     rows = rows.sort_values(clock)
     time, log_loss = np.log(rows[clock].to_numpy(float)), np.log(rows["loss"].to_numpy(float))
-    edges = np.linspace(time[0], time[-1], bins + 1)[1:-1]
-    parts = np.split(np.arange(len(rows)), np.searchsorted(time, edges))
-    parts = [part for part in parts if len(part)]
+    parts = cells(rows[clock], bins)
     many = [part for part in parts if len(part) >= FEW] or [np.arange(len(rows))]
     squares = sum(_squares(time[part], log_loss[part]) for part in many)
     scatter = np.sqrt(squares / max(sum(len(part) - 2 for part in many), 1))
@@ -74,3 +81,31 @@ def _mean(rows, scatter):
             row[name] = float(np.exp(np.log(values.to_numpy(float)).mean()))
     row["loss_se"] = row["loss"] * scatter / np.sqrt(len(rows))
     return row
+
+
+def medians(run, clock, bins):
+    """At most `bins` points of a run, evenly spaced in the log of its clock: the median loss of each bin at its middle row.
+
+    There are three rows a point, on average, where the log has so many, so that a spike is outvoted. `precision` is a point's
+    relative to the last one's: 1 / (se^2 + typical se^2), where se = sqrt(pi / 2n) of the scatter of single rows for three rows or
+    more, and the typical one stands for what averaging does not take away. The scatter comes from the absolute differences
+    between neighbours, which a few spikes or a trend do not move, or from the log's own `loss_se`.
+    """
+    log_loss = np.log(run["loss"].to_numpy())
+    bins = int(np.clip(len(run) // 3, min(bins, FEWEST), bins))
+    points, errors = [], []
+    scatter = point_scatter(log_loss)
+    for index in cells(run[clock], bins):
+        loss, count = np.exp(np.median(log_loss[index])), len(index)
+        own = np.sqrt(np.mean(run["loss_se"].to_numpy(float)[index] ** 2)) / loss if "loss_se" in run else scatter
+        points.append(run.iloc[index[count // 2]].to_dict() | {"loss": loss})
+        errors.append(own * np.sqrt((np.pi / 2 if count > 2 else 1) / count))
+    precision = 1 / (np.square(errors) + np.median(errors) ** 2)
+    return pd.DataFrame(points).drop(columns="loss_se", errors="ignore").assign(precision=precision / precision[-1])
+
+
+def point_scatter(log_loss):
+    """Standard deviation of single ln losses about the curve, from neighbours' differences: a robust von Neumann estimate."""
+    if len(log_loss) < 4:
+        return TINY
+    return max(1.4826 * np.median(np.abs(np.diff(log_loss))) / np.sqrt(2), TINY)

@@ -1,14 +1,19 @@
 r"""Where NUTS moves: a vector of coordinates in which loss laws are close to Gaussian.
 
 The data fix the loss at the centre of the inputs and its slopes there far better than they fix E, A and alpha by
-themselves. So in place of ln E, ln A, ln B, ... the sampler moves
+themselves. So in place of ln E, ln A, ln alpha, ln B, ln beta, ... the sampler moves
 
-    c      with   E = w softplus((c - A - B - ...) / w)      (c is the level E + A + B + ... wherever E >> w)
-    ln(alpha A), ln(beta B), ...                             (the local slopes)
+    ln(F + A + B + ...)                      the level; F = E + C, all that has no exponent
+    ln(alpha A), ln(beta B), ...             the local slopes; of a shifted input, ln(alpha A x0 / (x0 + t))
+    ln(A / F), ln(B / F), ..., ln(C / E)     the shares, which the data may not see
 
-and the rest as NumPyro's unconstrained values. Terms mark their sites (`infer={"slope": "alpha"}`, or `{"level": True}` for a
-coefficient that adds to the level and has no exponent); the priors stay on the named
-coefficients, and the change of volume is added to the density. A law that marks nothing is sampled as it is.
+and the rest as NumPyro's unconstrained values. The shares are free: however little of the loss is the floor's, no wall is near,
+where coordinates of level, slopes and exponents would end at E = 0. This change keeps the volume. Terms mark their
+sites (`infer={"slope": "alpha"}`, or `{"level": True}` for a coefficient like C, which is told from the floor only where its input
+moves); the
+priors stay on the named coefficients. An exponent that is not sampled in its logarithm, as under a Beta prior, is moved
+as it is, and its coefficient by its share. A law without a floor keeps ln alpha in place of the share; one
+that marks nothing is sampled as it is.
 """
 
 from dataclasses import dataclass
@@ -18,8 +23,6 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from .later import dist, numpyro
-
-SOFT = 0.02  # w over the median training loss: small, so that c is the level for every E that matters
 
 
 @dataclass(frozen=True)
@@ -43,72 +46,87 @@ class Space:
     def transform(self, name):
         return dist.biject_to(self.sites[name]["fn"].support)
 
-    @property
-    def slopes(self):
-        """coefficient -> exponent, for the marked pairs that are sampled in logarithms."""
-        marked = {name: site["infer"].get("slope") for name, site in self.sites.items()}
-        return {
-            a: s for a, s in marked.items() if s in self.sites and isinstance(self.transform(a), dist.transforms.ExpTransform)
-        }
+    def logged(self, name):
+        """Whether a site is sampled in its logarithm."""
+        return name in self.sites and isinstance(self.transform(name), dist.transforms.ExpTransform)
+
+    def marked(self, mark):
+        """The sites sampled in their logarithms that a term marked, with what it marked them with."""
+        marks = {name: site["infer"].get(mark) for name, site in self.sites.items()}
+        return {name: value for name, value in marks.items() if value and self.logged(name)}
 
     @property
-    def summands(self):
-        """The coefficients that stand beside the floor in the level: those with slopes, and those marked as `level`."""
-        return [*self.slopes, *(name for name, site in self.sites.items() if site["infer"].get("level"))]
+    def slopes(self):
+        """coefficient -> exponent, where both are sampled in logarithms."""
+        return {a: alpha for a, alpha in self.marked("slope").items() if self.logged(alpha)}
+
+    @property
+    def shares(self):
+        """coefficient -> the site in whose place its ln(A / F) is moved: its exponent, or itself where that has no slope."""
+        return {name: self.slopes.get(name, name) for name in self.marked("slope")} if self.floor else {}
+
+    @property
+    def flat(self):
+        """The coefficients that stand beside the floor in F."""
+        return list(self.marked("level")) if self.floor else []
 
     @property
     def floor(self):
         """The floor's site, if the law has one that is sampled in its logarithm, and slopes beside it."""
-        marked = [
-            n
-            for n, site in self.sites.items()
-            if site["infer"].get("floor") and isinstance(self.transform(n), dist.transforms.ExpTransform)
-        ]
-        return marked[0] if marked and self.slopes else None
-
-    @property
-    def soft(self):
-        return SOFT * self.runs.unit.typical
+        return next(iter(self.marked("floor")), None) if self.marked("slope") else None
 
     def constrained(self, vector):
-        """Sites' values at coordinates `(d,)`, and ln of the volume that the coordinates add to NumPyro's unconstrained ones."""
-        free, log_volume = self._unconstrained(vector)
-        return {name: self.transform(name)(value) for name, value in free.items()}, log_volume
+        """Sites' values `{name: value}` at coordinates `(d,)`."""
+        return {name: self.transform(name)(value) for name, value in self._unconstrained(vector).items()}
 
     def coordinates(self, values):
         """Coordinates `(d,)` of the sites' values."""
         free = {name: self.transform(name).inv(values[name]) for name in self.sites}
-        total = sum(values[a] for a in self.summands)
-        for a, alpha in self.slopes.items():
-            free[a] = free[a] + jnp.log(values[alpha])
+        moved = dict(free)
         if self.floor:
-            y = values[self.floor] / self.soft
-            free[self.floor] = (total + self.soft * (y + jnp.log(-jnp.expm1(-y)))) / self.runs.unit.typical
-        return ravel_pytree(free)[0]
+            flat = values[self.floor] + sum(values[a] for a in self.flat)
+            moved[self.floor] = jnp.log((flat + sum(values[a] for a in self.shares)) / self.runs.unit.typical)
+            moved |= {place: free[a] - jnp.log(flat) for a, place in self.shares.items()}
+            moved |= {a: free[a] - free[self.floor] for a in self.flat}
+        for a, alpha in self.slopes.items():
+            moved[a] = free[a] + free[alpha] - self.bend(a, free)
+        return ravel_pytree(moved)[0]
 
     def potential(self, vector, measured=None):
         """Minus the log posterior density of the coordinates `(d,)`, up to a constant."""
-        free, log_volume = self._unconstrained(vector)
-        return numpyro.infer.util.potential_energy(self.model, (self.runs, measured or self.measured), {}, free) - log_volume
+        rows = self.runs, measured or self.measured
+        return numpyro.infer.util.potential_energy(self.model, rows, {}, self._unconstrained(vector))
 
     def _unconstrained(self, vector):
-        free = self._unravel(vector)
-        log_volume = 0.0
-        for a, alpha in self.slopes.items():
-            free[a] = free[a] - jnp.log(self.transform(alpha)(free[alpha]))
+        """NumPyro's unconstrained values; they and the coordinates have equal volumes."""
+        moved = self._unravel(vector)
+        free = dict(moved)
         if self.floor:
-            total = sum(self.transform(a)(free[a]) for a in self.summands)
-            y = (free[self.floor] * self.runs.unit.typical - total) / self.soft
-            # softplus underflows for y < -700 only; its logarithm is y there, which jnp gives by log(expm1) forms
-            log_E = jnp.log(self.soft) + jnp.where(y > -30, jnp.log(jax.nn.softplus(jnp.maximum(y, -30))), y)
-            free[self.floor] = log_E
-            log_volume = jax.nn.log_sigmoid(y) - log_E + jnp.log(self.runs.unit.typical)
-        return free, log_volume
+            level = moved[self.floor] + jnp.log(self.runs.unit.typical)
+            flat = level - _log_of_all(moved, self.shares.values())
+            free[self.floor] = flat - _log_of_all(moved, self.flat)
+            free |= {a: flat + moved[place] for a, place in self.shares.items()}
+            free |= {a: free[self.floor] + moved[a] for a in self.flat}
+        for a, alpha in self.slopes.items():
+            product = moved[a] + self.bend(a, moved)  # ln(alpha A)
+            free |= {alpha: product - free[a]} if a in self.shares else {a: product - moved[alpha]}
+        return free
+
+    def bend(self, name, free):
+        """ln of how many times steeper a coefficient's term would be at the centre without its shift; 0 without one."""
+        about = self.sites[name]["infer"]
+        shift = about.get("shift")
+        return jnp.log1p(self.transform(shift)(free[shift]) / about["centre"]) if shift in self.sites else 0.0
 
     @property
     def _unravel(self):
         example = {name: self.transform(name).inv(site["value"]) for name, site in self.sites.items()}
         return ravel_pytree(example)[1]
+
+
+def _log_of_all(over, names):
+    """ln of the sum of a whole and its parts, from the logs of the parts over the whole."""
+    return jax.nn.logsumexp(jnp.stack([0.0, *(over[name] for name in names)]))
 
 
 def is_latent(site):

@@ -11,7 +11,6 @@ import pandas as pd
 from .errors import InputError, nearest
 from .sources import CONVERT, fetch, fingerprint
 from .table import read_runs
-from .thinning import evenly
 
 BUNDLED = {
     "looped": "looped transformers of five sizes and four loop counts",
@@ -123,31 +122,3 @@ def _fetched(name):
         f"the source of the data set {name!r} at github.com/{about['repository']} is not what is on record: {cause}.",
         f"Point LOSSBAND_DATA at a folder that holds {name}.csv, and report the difference.",
     )
-
-
-def thin(runs, keep=16):
-    """Every run's curve at `keep` rows spread evenly in ln tokens, its last row always among them.
-
-    Neighbouring evaluations of one run say nearly the same; thinning keeps the curve and drops the repetition.
-    """
-
-    def rows(curve):
-        curve = curve.sort_values("tokens")
-        return curve.iloc[evenly(curve["tokens"], keep)]
-
-    return pd.concat([rows(curve) for _, curve in runs.groupby("run", sort=False)], ignore_index=True)
-
-
-def average(runs, *, bins=64, clock="tokens"):
-    """One run's rows averaged over log-spaced bins of its clock: the jitter of single batches goes, the curve stays.
-
-    Every numeric column is averaged, the clock and the learning-rate areas too: a law is straight enough inside a bin. A
-    label is that of the bin's last row. `loss_se` is dropped: it is of single rows.
-    """
-    import numpy as np
-
-    ordered = runs.sort_values(clock).drop(columns="loss_se", errors="ignore")
-    place = np.log(ordered[clock].to_numpy(float))
-    cell = np.minimum((place - place[0]) / np.ptp(place) * bins, bins - 1).astype(int)
-    groups = ordered.groupby(cell)
-    return groups.last().assign(**groups.mean(numeric_only=True)).reset_index(drop=True)

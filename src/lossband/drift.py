@@ -35,7 +35,7 @@ class Drift:
     averaged: let every other draw take the law as exact, without drift; or, where the law has a `simpler` one, be of that.
         Errors inside the data look cleaner than those beyond, so the data are not asked how likely either view is: both
         weigh the same. It is sharper where the law is right and as wide where it is not (benchmarks/README.md). False
-        has the law and its drift in every draw.
+        has the law and its drift in every draw, and so have laws that no run follows exactly (`Law.exact`), `curve` for one.
     """
 
     tau: tuple = (0.15, 0.8)

@@ -60,5 +60,5 @@ class LossModel:
 
     @property
     def averaged(self):
-        """Whether every other draw is of a simpler model: see `Drift`."""
-        return self.drift is not None and self.drift.averaged
+        """Whether every other draw is of a simpler model: see `Drift`; not of a law that no run follows exactly."""
+        return self.drift is not None and self.drift.averaged and self.law.exact

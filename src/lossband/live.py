@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from .binning import medians
 from .engine import sample
-from .drift import Drift
 from .errors import InputError, listed
 from .forecast import LEVELS, Forecast, named
 from .laws.base import Law, find_law
@@ -17,7 +17,7 @@ from .problem import pose
 from .runs import clock_of, size_class
 from .schedule import add_lr_areas
 from .table import numbers, read_runs
-from .thinning import drop_overtaken, drop_start, evenly, thin
+from .thinning import drop_overtaken, drop_start, evenly
 
 BINS = 40  # points that a run is thinned to
 AHEAD = 64  # points of the forecast curve
@@ -43,7 +43,7 @@ def watch(
             with `params`. They are fitted together with this one, each with an effect of its own.
         target: a loss; see `Outlook.reach`.
         columns: the user's names, {"iteration": "step"}.
-        drift: as in `fit`; the default has it in every draw, for no law follows one run exactly.
+        drift: as in `fit`; these laws have the default one in every draw, for no run follows them exactly.
         num_warmup, num_samples, num_chains, seed, method, progress: as in `fit`.
 
     Returns:
@@ -87,7 +87,7 @@ def prepare(runs, until=None, *, schedule=None, earlier=None, target=None, colum
     seen, ahead = whole.iloc[: len(table)], whole.iloc[len(table) - 1 :].drop(columns="loss")
     kept, left_out = drop_start(seen, clock)
     past = [] if earlier is None else _earlier(earlier, clock, table, columns)
-    rows = pd.concat([thin(each, clock, BINS) for each in [kept, *past]], ignore_index=True)
+    rows = pd.concat([medians(each, clock, BINS) for each in [kept, *past]], ignore_index=True)
     problem = _posed(rows, clock, len(past), drift)
     notes = (*notes, *about, *left_out)
     return Asked(problem, seen, _spaced(ahead, clock), target, notes)
@@ -271,10 +271,9 @@ def _earlier(earlier, clock, table, columns):
 
 def _posed(rows, clock, num_earlier, drift):
     """The problem of the thinned rows, in a shape that does not change as the log grows."""
-    drift = Drift(averaged=False) if drift == "default" else drift
     areas = AREAS if AREAS[0] in rows else ()
     if "params" in rows and rows["params"].nunique() > 1:
-        law = Law(by_size, "curve_by_size", ("params", clock, *areas), along=("params", clock))
+        law = Law(by_size, "curve_by_size", ("params", clock, *areas), along=("params", clock), exact=False)
     else:
         law = find_law("curve", rows)
     noise = "normal+run" if num_earlier else "normal"  # medians of bins: the heavy tails are gone

@@ -53,7 +53,7 @@ def _climb(space, start):
     def round_(carry, robust):
         place, measured = carry
         if model.mixes:
-            values, _ = space.constrained(place.point)
+            values = space.constrained(place.point)
             expected = at(model, values)(space.runs, measured).expected_mixture(measured.log_loss)
             measured = weigh(measured, jnp.where(robust, expected, measured.mixture))
         place = newton(shape, place.point, measured, ROUND, place.damping)
@@ -133,7 +133,7 @@ def integrated(space, measured, position, key):
     Returns:
         what the linear weights add to ln loss `(k + run,)`, the drift's on its basis as it was before any turn; and the mixture `(row,)`.
     """
-    values, _ = space.constrained(position)
+    values = space.constrained(position)
     likelihood = at(space.model, values)(space.runs, measured)
     weights, mixture = likelihood.conditional(key, measured.log_loss)
     weights, pieces = likelihood.reach * weights, measured.drift.shape[1]

@@ -151,7 +151,7 @@ def complete(model, runs, measured, position, weights):
         sites by name; the drift's weights `(k,)`; run effects `(run,)`; and the log predictive density of each row's loss,
         `(row,)`, given all of these, with exact Student-t tails.
     """
-    values, _ = Space.of(model, runs, measured).constrained(position)
+    values = Space.of(model, runs, measured).constrained(position)
     with numpyro.handlers.block(), numpyro.handlers.trace() as trace:
         likelihood = numpyro.handlers.substitute(model.likelihood, values)(runs, measured)
     sites = values_in(trace)

@@ -1,4 +1,4 @@
-"""A long training log as a few points: what a restart overtook and the start are left out, and the rest is binned."""
+"""Which rows of a training log count: not what a restart overtook, nor the start; and which few of them stand for the rest."""
 
 import numpy as np
 import pandas as pd
@@ -7,8 +7,6 @@ from .errors import InputError
 from .notes import Note
 
 SPAN = 32.0  # a run is followed from 1 / SPAN of where it is now: a power law does not hold for its first steps
-FEWEST = 12  # points that a short log is thinned to at least, where it has them
-TINY = 1e-4  # relative error that no measured loss is better than: rounding in the log
 
 
 def drop_overtaken(run, clock):
@@ -64,31 +62,15 @@ def evenly(clock, count):
     return np.unique(np.abs(log_clock[:, None] - wanted).argmin(axis=0))
 
 
-def thin(run, clock, bins):
-    """At most `bins` points of a run, evenly spaced in the log of its clock: the median loss of each bin at its middle row.
+def spaced(runs, keep=16):
+    """Every run's curve at `keep` of its rows, spread evenly in ln tokens, its last row always among them.
 
-    There are three rows a point, on average, where the log has so many, so that a spike is outvoted. `precision` is a point's
-    relative to the last one's: 1 / (se^2 + typical se^2), where se = sqrt(pi / 2n) of the scatter of single rows for three rows or
-    more, and the typical one stands for what averaging does not take away. The scatter comes from the absolute differences
-    between neighbours, which a few spikes or a trend do not move, or from the log's own `loss_se`.
+    Neighbouring evaluations of one run say nearly the same: this keeps the curve and drops the repetition. `lossband.thin` averages
+    the single rows of a log instead.
     """
-    log_clock, log_loss = np.log(run[clock].to_numpy()), np.log(run["loss"].to_numpy())
-    bins = int(np.clip(len(run) // 3, min(bins, FEWEST), bins))
-    edges = np.linspace(log_clock[0], log_clock[-1], bins + 1)
-    cell = np.clip(np.searchsorted(edges, log_clock, side="right") - 1, 0, bins - 1)
-    points, errors = [], []
-    scatter = point_scatter(log_loss)
-    for index in pd.Series(np.arange(len(run))).groupby(cell).indices.values():
-        loss, count = np.exp(np.median(log_loss[index])), len(index)
-        own = np.sqrt(np.mean(run["loss_se"].to_numpy(float)[index] ** 2)) / loss if "loss_se" in run else scatter
-        points.append(run.iloc[index[count // 2]].to_dict() | {"loss": loss})
-        errors.append(own * np.sqrt((np.pi / 2 if count > 2 else 1) / count))
-    precision = 1 / (np.square(errors) + np.median(errors) ** 2)
-    return pd.DataFrame(points).drop(columns="loss_se", errors="ignore").assign(precision=precision / precision[-1])
 
+    def rows(curve):
+        curve = curve.sort_values("tokens")
+        return curve.iloc[evenly(curve["tokens"], keep)]
 
-def point_scatter(log_loss):
-    """Standard deviation of single ln losses about the curve, from neighbours' differences: a robust von Neumann estimate."""
-    if len(log_loss) < 4:
-        return TINY
-    return max(1.4826 * np.median(np.abs(np.diff(log_loss))) / np.sqrt(2), TINY)
+    return pd.concat([rows(curve) for _, curve in runs.groupby("run", sort=False)], ignore_index=True)

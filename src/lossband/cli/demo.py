@@ -28,11 +28,12 @@ def run(args):
 
     matplotlib.use("Agg")
     from .. import plot
-    from ..datasets import load_dataset, thin
+    from ..datasets import load_dataset
     from ..holdout import backtest
+    from ..thinning import spaced
 
     runs = load_dataset("looped")
-    curves = thin(runs[runs["tokens"] >= WARM], keep=DEMO_ROWS)
+    curves = spaced(runs[runs["tokens"] >= WARM], keep=DEMO_ROWS)
     largest = runs["params"].max()
     say(
         f"{len(curves)} measured losses of {curves['run'].nunique()} looped models; hiding the largest size, N = {largest:,.0f}"

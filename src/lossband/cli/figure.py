@@ -24,15 +24,11 @@ def arguments(parser):
 
 
 def run(args):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from ..figures import FIGURES
+    from ..figures import FIGURES, tell
     from ..table import read_runs
 
     runs = (
         None if args.runs is None else read_runs(read_table(args), columns=args.columns)
     )
-    figure = FIGURES[args.name](runs, seed=args.seed)
-    print(figure)
-    say(f"wrote {', '.join(str(path) for path in figure.save(args.out))}")
+    paths = tell(FIGURES[args.name], args.out, runs=runs, seed=args.seed)
+    say(f"wrote {', '.join(map(str, paths))}")

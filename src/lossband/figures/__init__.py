@@ -1,10 +1,10 @@
 """The five figures: each takes measured runs, fits its law, draws, and answers its question; `FIGURES` holds them by name."""
 
 from .architecture import best_shapes, extra_compute, shape
-from .base import Figure
+from .base import Figure, tell
 from .looped import looped
 from .position import exponents, last_steps, position, position_step
-from .training import curve, reach
+from .training import curve
 
 FIGURES = {"looped": looped, "position": position, "position-step": position_step, "curve": curve, "shape": shape}
 
@@ -19,6 +19,6 @@ __all__ = [
     "looped",
     "position",
     "position_step",
-    "reach",
     "shape",
+    "tell",
 ]

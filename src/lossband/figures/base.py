@@ -1,5 +1,6 @@
 """What a figure leaves behind: the picture, the tables that answer its question, the fits."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,22 @@ class Figure:
             paths.append(out / f"{self.name}-{number + 1}.csv")
             table.to_csv(paths[-1], index=False)
         return paths + [post.save(out / f"{self.name}-{name}.nc") for name, post in self.posts.items()]
+
+
+def tell(draw, out=None, **options):
+    """Draw a figure, print its answers, and write its files to a folder; return the paths.
+
+    Args:
+        draw: one of the figures, a function.
+        out: the folder: by default the first word of the command line, else the figure's name.
+        options: of the figure.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    figure = draw(**options)
+    print(figure)
+    return figure.save(out or (sys.argv[1] if len(sys.argv) > 1 else figure.name))
 
 
 def interval(draws, *, level=0.9, name=""):

@@ -1,8 +1,9 @@
 """Figure 1: looped models, Real against Pred over tokens, a panel for every number of loops and every size."""
 
 from .. import plot
-from ..datasets import load_dataset, thin
+from ..datasets import load_dataset
 from ..holdout import backtest
+from ..thinning import spaced
 from .base import Figure
 
 WARM = 1e5  # tokens: twice the measured grid's learning-rate warm-up, before which no law of training holds
@@ -19,7 +20,7 @@ def looped(runs=None, *, hide=1, keep=12, unit="nats per byte", seed=0, **option
     """
     runs = load_dataset("looped") if runs is None else runs
     runs = runs[runs["tokens"] >= WARM]
-    curves, largest = thin(runs, keep=keep), runs["params"].unique()
+    curves, largest = spaced(runs, keep=keep), runs["params"].unique()
     largest = sorted(largest)[-hide:]
     (post,) = backtest(curves, "looped", by="params", hide=hide, seed=seed, **options).posteriors
     held = curves[curves["params"].isin(largest)]

@@ -36,6 +36,7 @@ class Law:
     derive: object = None  # (frame, past) -> frame with the inputs that are computed from its other columns
     carries: tuple = ()  # columns that `derive` reads, kept beside the inputs
     simpler: str = ""  # the law that this one is where the coefficients that only it has are zero
+    exact: bool = True  # False: no run follows it exactly, so that an averaged drift is in every draw of it all the same
 
     def __call__(self, runs):
         priors = _replacing()(self.priors)
@@ -90,8 +91,8 @@ class Law:
 
     @functools.cached_property
     def marks(self):
-        """coefficient -> what its term tells the sampler of it (`infer`), in the order in which they are sampled."""
-        return remembered(self.code, lambda: {name: site["infer"] for name, site in self.sites.items()})
+        """coefficient -> kinds of what its term tells the sampler of it (`infer`), in the order in which they are sampled."""
+        return remembered(self.code, lambda: {name: list(site["infer"]) for name, site in self.sites.items()})
 
     @property
     def code(self):
@@ -138,7 +139,7 @@ def law(*, inputs, source="", name=None, compute=None, **about):
         source: where the form comes from, with its equation.
         name: the law's name; the function's own by default.
         compute: runs -> training compute `(row,)` up to a constant; the product of the inputs by default.
-        about: the rarer fields of `Law`: along, choose, derive, carries, simpler.
+        about: the rarer fields of `Law`: along, choose, derive, carries, simpler, exact.
     """
 
     def decorate(curve):

@@ -37,6 +37,7 @@ def _pace(runs):
     choose=_clock_and_schedule,
     derive=add_lr_areas,
     carries=("lr",),
+    exact=False,
 )
 def curve(runs):
     r"""One training run: a power law in what the learning rate has summed up to, and a loss that cools with it.
@@ -60,7 +61,8 @@ def curve(runs):
     C_natural = C / m0 is the loss per unit of learning rate. With S2 = (m at the start - m) / (1 - lambda) this is the published L0 + A S^-alpha - C' S2: see
     `lossband.schedule.add_lr_areas`, which computes both areas when a table has `lr`. Priors: Huber fits of runs
     of 25M to 400M parameters over nine schedules (mpl_lr_schedules) have alpha .72 to .82 and C .033 to .057 of the loss;
-    without lr, alpha is smaller. The drift runs along t alone.
+    without lr, alpha is smaller. The drift runs along t alone, and is in every draw (`exact=False`): neighbouring points of one run
+    err together, which independent noise cannot hold, and a run that is seen from its beginning has left the law where it stands.
     """
     return floor(runs) + power(_pace(runs), "A", "alpha", median=0.5, width=0.6) + annealing(runs)
 

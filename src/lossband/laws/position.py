@@ -77,6 +77,7 @@ def position_by_size(runs):
     inputs=("position", "step"),
     source="Kaplan et al. 2020, arXiv:2001.08361, appendix D.5; the coupling as in `coupled`",
     compute=lambda runs: runs.step.values,
+    exact=False,
 )
 def position_by_step(runs):
     r"""Loss by token position along training: short context and short training, coupled.
@@ -99,7 +100,8 @@ def position_by_step(runs):
     ========  =====================================  ============  ========================================
 
     Early in training every index has the same loss, for nothing is known yet of how to use the context; an index stops
-    improving when its context has become the shortage, the first tokens first. `lossband.curves.last_step` gives that step.
+    improving when its context has become the shortage, the first tokens first. `lossband.figures.last_steps` gives that step. As in `curve`, the rows are one
+    run's, which err together: the drift is in every draw.
     """
     E, p, beta = floor(runs), exponent("p", 0.5, 0.5), exponent("beta", 0.5, 0.5)
     drop = weight(runs.position, "b_centre", slope="p")

@@ -79,4 +79,5 @@ def per_recipe(base, count, *, pool, floor, apart=None):
         along=base.varied,
         derive=base.derive,
         carries=base.carries,
+        exact=base.exact,
     )

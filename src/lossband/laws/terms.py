@@ -16,13 +16,15 @@ def floor(runs, name="E"):
     return numpyro.sample(name, dist.LogNormal(jnp.log(0.65 * runs.unit.least), 0.5), infer={"floor": True})
 
 
-def weight(column, name, slope):
+def weight(column, name, slope, shift=None):
     """The loss at the centre of the inputs that one input is to blame for, in the unit of the loss.
 
     Prior: name / (median training loss) ~ LogNormal(ln 0.2, 1): a fifth of the loss, within a factor of seven.
-    `slope` names the exponent that goes with it: the sampler uses their product (see coordinates.py).
+    `slope` names the exponent that goes with it, and `shift` what is added to the input, if anything: the sampler uses the local
+    slope (see coordinates.py).
     """
-    return numpyro.sample(name, dist.LogNormal(jnp.log(0.2 * column.typical), 1.0), infer={"slope": slope})
+    infer = {"slope": slope, "shift": shift, "centre": column.centre}
+    return numpyro.sample(name, dist.LogNormal(jnp.log(0.2 * column.typical), 1.0), infer=infer)
 
 
 def exponent(name, median=0.3, width=0.45):
@@ -46,7 +48,7 @@ def power(column, A, alpha, *, shift=None, median=0.3, width=0.45):
     Returns:
         Loss, `(row,)`.
     """
-    a = weight(column, A, slope=alpha)
+    a = weight(column, A, slope=alpha, shift=shift)
     exp = exponent(alpha, median, width)
     t = numpyro.sample(shift, dist.LogNormal(jnp.log(column.least), 1.0)) if shift else 0.0
     centre = column.centre + t
