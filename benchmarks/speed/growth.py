@@ -147,7 +147,7 @@ def everything(longest, most, *, stores, limit):
     return {
         "rows": table("rows", LONG, lengths, **common),
         "sets": table("sets", ["chinchilla, 100 rows"], numbers, **common),
-        "thinned": table("thinned", ["power"], [min(longest, 100_000)], **common),
+        "thinned": table("thinned", ["power"], [min(longest, 20_000)], **common),
     }
 
 
