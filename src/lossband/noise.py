@@ -30,11 +30,14 @@ class Noise:
     tails: "student-t" (4 degrees of freedom) or "normal".
     run: a normal effect of each run, shared by its rows.
     ou: autocorrelation along a run, exponential in ln tokens (continuous-time AR(1)).
+    sigma: median of the scatter's prior, as a share of the spread of the training ln losses. Next to nothing, such as 1e-6,
+        leaves the known errors `loss_se` as all the scatter there is: that is what the means of `lossband.thin` need.
     """
 
     tails: str = "student-t"
     run: bool = False
     ou: bool = False
+    sigma: float = 0.03
 
     def scales(self, spread):
         """Sample the scales; all are shares of `spread`, the standard deviation of the training ln losses.
@@ -44,10 +47,10 @@ class Noise:
         median; the OU length is half a natural log unit of tokens, within a factor of seven.
         """
 
-        def scale(name, width=1.2):
-            return numpyro.sample(name, dist.LogNormal(jnp.log(0.03 * spread), width))
+        def scale(name, width=1.2, share=0.03):
+            return numpyro.sample(name, dist.LogNormal(jnp.log(share * spread), width))
 
-        sites = {"sigma": scale("sigma")}
+        sites = {"sigma": scale("sigma", share=self.sigma)}
         if self.run:
             sites["sigma_run"] = scale("sigma_run", 1.0)
         if self.ou:
