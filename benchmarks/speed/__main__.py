@@ -63,7 +63,7 @@ def main():
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--rows", type=int, default=0, help="of each table; by default all")
     parser.add_argument("--samples", type=int, default=0, help="draws and warm-up draws a chain; by default each one's own")
-    parser.add_argument("--limit", type=float, default=300, help="seconds for one process")
+    parser.add_argument("--limit", type=float, default=400, help="seconds for one process")
     parser.add_argument("--longest", type=int, default=growth.ROWS[-1], help="rows of the longest curve of the growth tables")
     parser.add_argument("--sets", type=int, default=growth.SETS[-1], help="most data sets of the growth tables")
     parser.add_argument("--json", type=Path)
