@@ -35,8 +35,8 @@ def timed(rows, args, stores):
     for row in rows:
         if row.store == "full":  # what an earlier process leaves behind: programs, whatever the number of draws
             few = {"num_samples": 100} if row.options.get("method") != "laplace" else {}
-            print(f"{row.name}: filling the store", file=sys.stderr, flush=True)
-            repeat(row, 0, options={"warm": 0} | few | options, **common)
+            filled = repeat(row, 0, options={"warm": 0} | few | options, **common)
+            print(f"{row.name}: store filled, {filled.get('failed', 'well')}", file=sys.stderr, flush=True)
     for seed in range(1, args.repetitions + 1):
         for row in rows:
             if sum(each.get("to_posterior", args.limit) for each in results[row.name]) > ENOUGH:
