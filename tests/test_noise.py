@@ -312,11 +312,11 @@ def test_noise_is_found_by_its_name(wanted, found):
     assert find_noise(wanted) == found and find_noise(found) is found
 
 
-@pytest.mark.parametrize("noise", [Noise(), Noise(run=True), Noise(ou=True), Noise(run=True, ou=True)])
+@pytest.mark.parametrize("noise", [Noise(), Noise(run=True), Noise(ou=True), Noise(run=True, ou=True), Noise(sigma=1e-6)])
 def test_scales_are_sampled_as_shares_of_the_spread(noise):
     with numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
         scales = noise.scales(0.2)
-    stated = {"sigma": (0.03 * 0.2, 1.2)}
+    stated = {"sigma": ((1e-6 if noise == Noise(sigma=1e-6) else 0.03) * 0.2, 1.2)}
     stated |= {"sigma_run": (0.03 * 0.2, 1.0)} if noise.run else {}
     stated |= {"sigma_ou": (0.03 * 0.2, 1.0), "length_ou": (0.5, 1.0)} if noise.ou else {}
     assert set(scales) == set(trace) == set(stated)

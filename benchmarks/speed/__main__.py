@@ -35,8 +35,8 @@ def timed(rows, args, stores):
     for row in rows:
         if row.store == "full":  # what an earlier process leaves behind: programs, whatever the number of draws
             few = {"num_samples": 100} if row.options.get("method") != "laplace" else {}
-            print(f"{row.name}: filling the store", file=sys.stderr, flush=True)
-            repeat(row, 0, options={"warm": 0} | few | options, **common)
+            filled = repeat(row, 0, options={"warm": 0} | few | options, **common)
+            print(f"{row.name}: store filled, {filled.get('failed', 'well')}", file=sys.stderr, flush=True)
     for seed in range(1, args.repetitions + 1):
         for row in rows:
             if sum(each.get("to_posterior", args.limit) for each in results[row.name]) > ENOUGH:
@@ -63,7 +63,7 @@ def main():
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--rows", type=int, default=0, help="of each table; by default all")
     parser.add_argument("--samples", type=int, default=0, help="draws and warm-up draws a chain; by default each one's own")
-    parser.add_argument("--limit", type=float, default=300, help="seconds for one process")
+    parser.add_argument("--limit", type=float, default=400, help="seconds for one process")
     parser.add_argument("--longest", type=int, default=growth.ROWS[-1], help="rows of the longest curve of the growth tables")
     parser.add_argument("--sets", type=int, default=growth.SETS[-1], help="most data sets of the growth tables")
     parser.add_argument("--json", type=Path)

@@ -29,7 +29,7 @@ def find_mode(model, runs, measured, key, num_starts, num_prior):
     points = jax.vmap(space.coordinates)(prior)
     heights = jax.lax.map(space.potential, points)
     starts = points[jnp.argsort(heights)[:num_starts]]  # NaN sorts last
-    (places, weighed), heights = jax.vmap(lambda start: _climb(space, start))(starts)
+    (places, weighed), heights = jax.lax.map(lambda start: _climb(space, start), starts)
     best, measured = jax.tree.map(lambda leaf: leaf[jnp.argmin(heights)], (places, weighed))
     curvature, axes = jnp.linalg.eigh(best.hessian)
     floor = 1e-8 * jnp.max(jnp.abs(curvature))
@@ -133,6 +133,8 @@ def integrated(space, measured, position, key):
     Returns:
         what the linear weights add to ln loss `(k + run,)`, the drift's on its basis as it was before any turn; and the mixture `(row,)`.
     """
+    if not space.model.integrates:
+        return jnp.zeros(0), measured.mixture
     values = space.constrained(position)
     likelihood = at(space.model, values)(space.runs, measured)
     weights, mixture = likelihood.conditional(key, measured.log_loss)

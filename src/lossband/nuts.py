@@ -1,5 +1,6 @@
-"""NUTS in a whitened space, in turn with what is integrated out there: all chains in one compiled program, advanced a stretch at a time."""
+"""NUTS in a whitened space, in turn with what is integrated out there: all chains in one compiled program, a stretch at a time."""
 
+import functools
 from dataclasses import dataclass
 
 import jax
@@ -49,7 +50,7 @@ def place(space, mode, factor, key, num_chains):
     return Chains(position, height, slope, keys[1:], log_step, mixture, mode, factor)
 
 
-def advance(model, runs, measured, chains, adapt, length, axis=None):
+def advance(model, runs, measured, chains, adapt, length, *, abreast, axis=None):
     """Take `length` draws of every chain: of the coordinates by NUTS, then of what was integrated out, given them.
 
     Where heavy tails are a mixture the next draw of the coordinates is given the new one (Gibbs sampling).
@@ -58,6 +59,7 @@ def advance(model, runs, measured, chains, adapt, length, axis=None):
         adapt: true while warming up: the step sizes are tuned, and the draws' covariance over all chains becomes
             the new whitening.
         length: draws a chain (static).
+        abreast: whether chains advance side by side (static): see `lifted`.
         axis: name of the axis of devices over which the chains are spread, if they are.
 
     Returns:
@@ -68,7 +70,8 @@ def advance(model, runs, measured, chains, adapt, length, axis=None):
     # steps far too long and far too short while tuning: twice the leapfrogs, of which a batch in lockstep waits for the worst.
     start_tuning, update_tuning = hmc.dual_averaging(gamma=0.3)
 
-    def one_chain(position, height, slope, key, log_step, mixture):
+    def one_chain(moving):
+        position, height, slope, key, log_step, mixture = moving
         white = jax.scipy.linalg.solve(chains.factor, position - chains.centre)
         tuning = (log_step, *start_tuning(jnp.log(AIM) + log_step)[1:])
 
@@ -97,11 +100,20 @@ def advance(model, runs, measured, chains, adapt, length, axis=None):
         return (drawn["position"][-1], end.potential_energy, slope, key, log_step, mixture), drawn
 
     moving = (chains.position, chains.height, chains.slope, chains.key, chains.log_step, chains.mixture)
-    moved, drawn = jax.vmap(one_chain)(*moving)
+    moved, drawn = lifted(one_chain, abreast)(moving)
     draws = drawn["position"]
     every = draws if axis is None else jax.lax.all_gather(draws, axis, tiled=True)
     centre, factor = _rewhitened(chains, every, adapt)
     return Chains(*moved, centre, factor), drawn
+
+
+def lifted(function, abreast):
+    """The function over a leading axis of its one argument: side by side, or one after another.
+
+    Side by side shares the cost of each operation, and everyone takes the leapfrogs of the longest tree and both sides of
+    every branch: it is for many small fits. One after another compiles in half the time.
+    """
+    return jax.vmap(function) if abreast else functools.partial(jax.lax.map, function)
 
 
 def _draw(potential, state, step_size, key):

@@ -177,9 +177,11 @@ def weigh(measured, mixture):
     The weights of the basis are independent standard normals, and so are the turned ones.
     """
     weight = (measured.mask * mixture)[:, None]
-    _, turn = jnp.linalg.eigh(measured.drift.T @ (weight * measured.drift))
-    turned = replace(measured, mixture=mixture, drift=measured.drift @ turn, turn=measured.turn @ turn)
-    return replace(turned, gram=turned.loadings.T @ (weight * turned.loadings))
+    lengths, turn = jnp.linalg.eigh(measured.drift.T @ (weight * measured.drift))
+    turned = measured.drift @ turn
+    across = (weight * turned).T @ measured.effect
+    gram = jnp.block([[jnp.diag(lengths), across], [across.T, measured.effect.T @ (weight * measured.effect)]])
+    return replace(measured, mixture=mixture, drift=turned, turn=measured.turn @ turn, gram=gram)
 
 
 def clock_of(frame):
