@@ -110,7 +110,7 @@ def test_the_factor_whitens_the_curvature(climbed):
 def test_the_mixture_is_the_one_expected_at_the_mode(climbed):
     """The Student-t's fixed point: what expectation-maximisation would change next is little, and rows do differ."""
     space, _, mode, *_ = climbed
-    values, _ = space.constrained(mode)
+    values = space.constrained(mode)
     expected = at(space.model, values)(space.runs, space.measured).expected_mixture(space.measured.log_loss)
     np.testing.assert_allclose(space.measured.mixture, expected, rtol=0.02)
     assert np.ptp(expected) > 0.5
@@ -120,7 +120,7 @@ def test_the_mode_lies_near_the_truth(climbed):
     """In natural units, within four standard deviations of each coordinate's Gaussian."""
     space, _, mode, factor, _, _ = climbed
     centre = space.runs.unit.centre
-    values, _ = space.constrained(mode)
+    values = space.constrained(mode)
     truth = {"E": 1.69, "alpha": 0.34, "beta": 0.28, "sigma": 0.005, "tau": values["tau"]}
     truth |= {"A": 406.4 * centre["params"] ** -0.34, "B": 410.7 * centre["tokens"] ** -0.28}
     distance = np.linalg.solve(factor, space.coordinates(truth) - mode)
