@@ -15,7 +15,7 @@ import pandas as pd
 
 import lossband as lb
 from lossband import score
-from lossband.cli import DEMO_ROWS, WARM
+from lossband.cli.demo import DEMO_ROWS, WARM
 from lossband.thinning import spaced
 
 PUBLISHED = {

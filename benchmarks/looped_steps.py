@@ -11,7 +11,7 @@ import time
 import pandas as pd
 
 import lossband as lb
-from lossband.cli import WARM
+from lossband.cli.demo import WARM
 from lossband.thinning import spaced
 
 KEEP = 4  # rows of each curve

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import simulated
 
@@ -96,6 +97,7 @@ def test_the_last_step_is_where_the_law_says():
 
 
 def test_the_curves_bands_hold_the_end_and_spikes_do_not_move_them(drawn):
+    assert "warm-up" in {note.code for note in drawn("curve").notes} and str(drawn("curve")).count("[warm-up]") == 1
     final, reached = drawn("curve").tables.values()
     assert ((final["lo_90"] <= final["real"]) & (final["real"] <= final["hi_90"])).all()
     width = (final["hi_90"] - final["lo_90"]).to_numpy()
@@ -123,6 +125,12 @@ def test_extra_compute_buys_what_it_says():
     loss = lambda n: 1.2 + 0.8 * (n / 6e5) ** -0.25  # noqa: E731
     assert loss(1e6 * (1 + more)) == pytest.approx(loss(1e6) / 1.02, rel=1e-9)
     assert figures.extra_compute(post, [1e30], within=0.02)["median"].item() == np.inf
+
+
+def test_several_runs_are_too_many_for_the_curve_figure():
+    run = simulated.long_run()
+    with pytest.raises(InputError, match="watch follows one run, and the table has 2"):
+        figures.curve(pd.concat([run, run.assign(run="two")]))
 
 
 def test_several_models_are_too_many_for_the_step_figure():

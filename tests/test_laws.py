@@ -211,7 +211,8 @@ def saturated_equation(v, x, c):
 
 def bnsl_equation(v, x, c):
     bend = lambda value: (1 + (value / v["d"]) ** (1 / v["f"])) ** (-v["c"] * v["f"])  # noqa: E731
-    scaled = v["A"] * (x["tokens"] / c["tokens"]) ** -v["alpha"]
+    before = v["alpha"] - v["c"] / (1 + (v["d"] / c["tokens"]) ** (1 / v["f"]))
+    scaled = v["A"] * (x["tokens"] / c["tokens"]) ** -before
     return v["E"] + scaled * bend(x["tokens"]) / bend(c["tokens"])
 
 

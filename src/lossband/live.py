@@ -76,7 +76,7 @@ class Asked:
 
 def prepare(runs, until=None, *, schedule=None, earlier=None, target=None, columns=None, drift="default"):
     """Check and thin a run and the earlier ones, and lay out its future: see `watch`."""
-    table = _one_run(read_runs(runs, columns=columns))
+    table = one_run(read_runs(runs, columns=columns))
     clock = clock_of(table)
     if clock is None:
         raise InputError("the log has neither tokens nor step.", "Name its clock: columns={'iteration': 'step'}.")
@@ -192,7 +192,8 @@ def _ranked(times, q):
     return np.sort(times)[max(0, int(np.ceil(q * len(times))) - 1)] if len(times) else np.inf
 
 
-def _one_run(table):
+def one_run(table):
+    """The table of one run, labelled."""
     if "run" not in table:
         return table.assign(run="this run")
     names = table["run"].astype(str).unique()

@@ -272,7 +272,7 @@ def ou_innovations(columns, variance, scales, gap):
     before = _predicted_variance(rho**2, stationary, variance)
     gain = before / (before + variance)
     # m[i] = rho[i] (m[i-1] + gain[i-1] (y[i-1] - m[i-1])): linear in m, so pairs (a, b) compose
-    last = lambda x: jnp.concatenate([jnp.zeros_like(x[:1]), x[:-1]])  # noqa: E731
+    last = lambda x: jnp.concatenate([jnp.zeros_like(x[:1]), x[:-1]])
     a = rho * (1 - last(gain))
     b = (rho * last(gain))[:, None] * last(columns)
     _, mean = prefixes(lambda f, s: (f[0] * s[0], s[0][..., None] * f[1] + s[1]), (a, b))

@@ -58,8 +58,7 @@ def _download(url, path, _):
 
     with requests.get(url, stream=True, timeout=TIMEOUT) as answer, open(path, "wb") as file:
         answer.raise_for_status()
-        for part in answer.iter_content(1 << 16):
-            file.write(part)
+        file.writelines(answer.iter_content(1 << 16))
 
 
 def chinchilla(paths):

@@ -16,6 +16,7 @@ class Figure:
     axes: matplotlib axes.
     tables: title -> frame, the answers with their intervals.
     posts: name -> `Posterior`, the fits behind it.
+    notes: coded remarks on the table that was given.
     """
 
     name: str
@@ -23,10 +24,12 @@ class Figure:
     axes: object
     tables: dict
     posts: dict
+    notes: tuple = ()
 
     def __str__(self):
         parts = [self.title]
         parts += [f"{name}: {str(post.health).splitlines()[0]}" for name, post in self.posts.items()]
+        parts += dict.fromkeys(map(str, self.notes))  # several fits may say the same
         for title, table in self.tables.items():
             parts.append(f"\n{title}\n{table.to_string(index=False, float_format=lambda x: f'{x:.4g}')}")
         return "\n".join(parts)

@@ -6,10 +6,10 @@ from .. import plot
 from ..binning import medians
 from ..datasets import load_dataset
 from ..errors import InputError
-from ..live import outlooks, prepare
+from ..live import one_run, outlooks, prepare
 from ..runs import clock_of
 from ..schedule import add_lr_areas
-from ..thinning import drop_start
+from ..thinning import drop_overtaken, drop_start
 from .base import Figure
 
 FRACTIONS = (0.25, 0.5, 0.75)
@@ -24,17 +24,18 @@ def curve(runs=None, *, fractions=FRACTIONS, target=None, bins=64, unit="nats pe
     Each part of the run is followed by `lossband.watch`, with the learning rate of the rest as its schedule where the table has one.
 
     Args:
-        runs: the log of one run: tokens (or step), loss, and lr where it is known; by default the long run that lossband measured.
+        runs: the log of one run, in its order: tokens (or step), loss, and lr where it is known; by default the long run that lossband measured.
         fractions: of the run that each fit sees.
         target: a loss; by default the real one at nine tenths of the run.
         bins: log-spaced bins whose medians are drawn, and say when the target was reached.
         options: of `lossband.watch`: num_warmup, num_samples, num_chains, ...
     """
-    runs = load_dataset("long") if runs is None else runs
+    runs = one_run(load_dataset("long") if runs is None else runs)
     clock = clock_of(runs)
     if clock is None:
         raise InputError("the log has neither tokens nor step.", "Name its clock: columns={'iteration': 'step'}.")
-    runs = add_lr_areas(runs.sort_values(clock, ignore_index=True))
+    runs, overtaken = drop_overtaken(runs, clock)
+    runs = add_lr_areas(runs)
     end, shown = runs[clock].iloc[-1], medians(drop_start(runs, clock)[0], clock, bins)
     target = shown.loc[(shown[clock] - 0.9 * end).abs().idxmin(), "loss"] if target is None else target
     asked = [_beginning(runs, clock, each * end, target) for each in fractions]
@@ -48,7 +49,8 @@ def curve(runs=None, *, fractions=FRACTIONS, target=None, bins=64, unit="nats pe
         f"{clock.capitalize()} at which the target is reached": when,
     }
     posts = {f"{100 * each:g}": look.posterior for each, look in zip(fractions, found, strict=True)}
-    return Figure("curve", curve.__doc__.splitlines()[0], axes, tables, posts)
+    notes = *overtaken, *(note for look in found for note in look.notes)
+    return Figure("curve", curve.__doc__.splitlines()[0], axes, tables, posts, notes)
 
 
 def _panels(found, ends, shown, **options):

@@ -103,7 +103,8 @@ def _saturation(wanted, a):
 def bnsl(runs):
     r"""Broken power law in one input: one exponent before the break, another behind it.
 
-        L(x) = E + A (x / x0)^-alpha [(1 + (x / d)^(1 / f)) / (1 + (x0 / d)^(1 / f))]^(-c f)
+        L(x) = E + A (x / x0)^-before [(1 + (x / d)^(1 / f)) / (1 + (x0 / d)^(1 / f))]^(-c f)
+        before = alpha - c w,   after = before + c,   w = 1 / (1 + (d / x0)^(1 / f))
 
     ======  ====================================  ============  ===========================================
     symbol  meaning                               unit          prior
@@ -111,17 +112,22 @@ def bnsl(runs):
     x, x0   the input, its geometric mean         as given
     E       irreducible loss                      of the loss   `floor`
     A       loss above the floor at the centre    of the loss   `weight`
-    alpha   exponent before the break             none          LogNormal(ln .3, .6)
+    alpha   exponent at the centre                none          LogNormal(ln .3, .6)
     d       where the break is                    as x          d / x0 ~ LogNormal(0, 1.5): inside most sweeps
     c       what the break adds to the exponent   none          Normal(0, .3)
     f       width of the break, in ln x           none          LogNormal(ln .5, .5)
+    w       how far the break is at the centre    none
     ======  ====================================  ============  ===========================================
+
+    The data see the exponent where they are, on whichever side of the break that is; the published form has `before` and c.
     """
     (name,) = runs.inputs
     x = getattr(runs, name)
-    before = power(x, "A", "alpha", median=0.3, width=0.6)
+    E, A, alpha = floor(runs), weight(x, "A", slope="alpha"), exponent("alpha", 0.3, 0.6)
     d = numpyro.sample("d", dist.LogNormal(jnp.log(x.centre), 1.5))
     c = numpyro.sample("c", dist.Normal(0.0, 0.3))
     f = numpyro.sample("f", dist.LogNormal(jnp.log(0.5), 0.5))
+    before = numpyro.deterministic("before", alpha - c * jax.nn.sigmoid(jnp.log(x.centre / d) / f))
+    numpyro.deterministic("after", before + c)
     broken, at_centre = (jnp.logaddexp(0.0, jnp.log(value / d) / f) for value in (x.values, x.centre))
-    return floor(runs) + before * jnp.exp(-c * f * (broken - at_centre))
+    return E + A * jnp.exp(-before * x.log - c * f * (broken - at_centre))

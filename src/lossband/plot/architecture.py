@@ -16,7 +16,7 @@ def shape(post, runs, *, axis, near=None, ax=None, points=80, level=0.9):
         post: a `Posterior` of `shape`.
         runs: the measured table; only rows of this axis are drawn (`axis` column, if it has one).
         axis: "ff_ratio", "aspect_ratio" or "head_dim".
-        near: (low, high) of the ratios that are near the best, shaded.
+        near: (low, high) of the ratios that are near the best of the middle size, shaded.
         ax: matplotlib axes; new ones by default.
 
     Returns:
@@ -41,10 +41,10 @@ def shape(post, runs, *, axis, near=None, ax=None, points=80, level=0.9):
         ax.fill_between(ratio, low, high, color=color, alpha=0.2, lw=0)
         ax.plot(ratio, np.median(rise, 0), "--", color=color, lw=1.2)
     if near is not None:
-        ax.axvspan(*near, color="0.9", zorder=0)
+        ax.axvspan(*near, color="0.9", zorder=0, label="near the best, middle size")
     ax.axhline(0, color="0.6", lw=0.8)
     ax.set(xscale="log", xlabel=LABELS[axis], ylabel="loss increase (%)")
-    legend_above(ax, ncols=3)
+    legend_above(ax, ncols=2)
     return ax
 
 

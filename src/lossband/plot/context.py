@@ -110,11 +110,15 @@ def exponents(table, *, ax=None):
 def last_steps(table, end, *, within, ax=None):
     """The step after which an index gains less than a share of its loss, against the index; `end` is the last measured step."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     ax = ax or plt.subplots(figsize=(4.2, 3.4), layout="constrained")[1]
     ax.fill_between(table["position"], table["lo_90"], table["hi_90"], color=PRED, alpha=0.25, lw=0, label="90 % band")
     ax.plot(table["position"], table["median"], "--o", ms=3, color=PRED, lw=1.2, label="median")
     ax.axhline(end, color="0.4", lw=0.8, ls=":", label="end of training")
     ax.set(xscale="log", yscale="log", xlabel=LABELS["position"], ylabel=f"step within {within:.0%} of the end")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(lambda value, _: short(value))
+    ax.yaxis.set_minor_formatter(NullFormatter())
     legend_above(ax)
     return ax
