@@ -24,6 +24,7 @@ RANK = {
     "schedule": 1.5,
     "thinning": 2,
     "laws": 2,
+    "ou": 1,
     "noise": 2,
     "drift": 2,
     "likelihood": 2.5,

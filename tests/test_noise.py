@@ -14,7 +14,8 @@ from lossband.drift import Drift
 from lossband.joint import LossModel
 from lossband.laws import chinchilla
 from lossband.likelihood import Likelihood as LogLoss
-from lossband.noise import NU, Noise, find_noise, ou_innovations, ou_path, prefixes
+from lossband.noise import NU, Noise, find_noise
+from lossband.ou import ou_innovations, ou_path, prefixes
 from lossband.problem import pose
 from lossband.runs import FAR, measured_of, order_of, weigh
 from lossband.table import check_runs

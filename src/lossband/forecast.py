@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from .errors import InputError
-from .noise import NU, ou_path
+from .noise import NU
+from .ou import ou_path
 from .runs import clock_of, measured_of, order_of, runs_of, size_class
 from .table import check_runs, numbers, read_runs
 

@@ -18,6 +18,7 @@ from jax import lax
 
 from .errors import InputError
 from .later import dist, numpyro
+from .ou import ou_innovations, ou_path
 
 NU = 4.0  # degrees of freedom: the usual robust choice (Lange et al. 1989)
 T_UNIT = np.log(3 / 8)  # log density of the Student-t with 4 degrees of freedom at 0
@@ -250,90 +251,3 @@ def _half_solve(chol, b, *, transposed=False):
     if chol.ndim == 1:
         return (b.T / chol).T
     return jax.scipy.linalg.solve_triangular(chol, b, lower=True, trans=int(transposed))
-
-
-def ou_innovations(columns, variance, scales, gap):
-    """One-step prediction errors of an OU process seen through white noise, and their variances.
-
-    The process has standard deviation sigma_ou and correlation exp(-gap / length_ou) between neighbours; a gap of
-    FAR starts a new run. Both recursions of the Kalman filter are associative, and run in blocks: see `prefixes`.
-
-    Args:
-        columns: `(row, c)`, each filtered alike.
-        variance: `(row,)` of the white noise.
-        scales: with `sigma_ou` and `length_ou`.
-        gap: `(row,)`.
-
-    Returns:
-        Errors `(row, c)` and variances `(row,)`.
-    """
-    rho = jnp.exp(-gap / scales["length_ou"])
-    stationary = scales["sigma_ou"] ** 2
-    before = _predicted_variance(rho**2, stationary, variance)
-    gain = before / (before + variance)
-    # m[i] = rho[i] (m[i-1] + gain[i-1] (y[i-1] - m[i-1])): linear in m, so pairs (a, b) compose
-    last = lambda x: jnp.concatenate([jnp.zeros_like(x[:1]), x[:-1]])
-    a = rho * (1 - last(gain))
-    b = (rho * last(gain))[:, None] * last(columns)
-    _, mean = prefixes(lambda f, s: (f[0] * s[0], s[0][..., None] * f[1] + s[1]), (a, b))
-    return columns - mean, before + variance
-
-
-def _predicted_variance(rho2, stationary, variance):
-    """p[i] = rho2[i] p[i-1] v[i-1] / (p[i-1] + v[i-1]) + (1 - rho2[i]) stationary, by composing Moebius maps."""
-    v = jnp.concatenate([variance[:1], variance[:-1]])
-    q = (1 - rho2) * stationary
-
-    def compose(first, second):
-        (e, f, g, h), (a, b, c, d) = first, second
-        return scaled(a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h)
-
-    def scaled(*entries):  # a Moebius map has no scale of its own; all its entries are positive
-        largest = jnp.maximum(jnp.maximum(entries[0], entries[1]), jnp.maximum(entries[2], entries[3]))
-        return tuple(entry / largest for entry in entries)
-
-    a, b, c, d = prefixes(compose, scaled(rho2 * v + q, q * v, jnp.ones_like(v), v))
-    return (a * stationary + b) / (c * stationary + d)
-
-
-def prefixes(compose, elements):
-    """x[0], x[0] then x[1], ...: what `lax.associative_scan` gives along the rows, in blocks of about the root of their number.
-
-    Inside the blocks one row after the other, all blocks at once; then block after block; then both joined. Work is twice the
-    rows, the memory is that of the result, and the program is two short loops, where `lax.associative_scan` unrolls
-    a tree of slices: that one takes longer to compile than to run.
-
-    Args:
-        compose: (earlier, later) -> both, elementwise over leading axes.
-        elements: a tuple of `(row, ...)`.
-    """
-    rows = len(elements[0])
-    length = 1 << (max(rows - 1, 1).bit_length() // 2)
-    pad = -rows % length
-    # (step, block, ...); what stands after the last row changes nothing before it
-    split = jax.tree.map(
-        lambda x: jnp.concatenate([x, x[:1].repeat(pad, 0)]).reshape(-1, length, *x.shape[1:]).swapaxes(0, 1), elements
-    )
-
-    def along(x):
-        first, rest = jax.tree.map(lambda leaf: leaf[0], x), jax.tree.map(lambda leaf: leaf[1:], x)
-        _, out = lax.scan(lambda done, each: (compose(done, each),) * 2, first, rest)
-        return jax.tree.map(lambda one, others: jnp.concatenate([one[None], others]), first, out)
-
-    inside = along(split)
-    before = along(jax.tree.map(lambda leaf: leaf[-1], inside))  # after each block
-    joined = compose(
-        jax.tree.map(lambda leaf: leaf[None, :-1], before), jax.tree.map(lambda leaf: leaf[:, 1:], inside)
-    )
-    whole = jax.tree.map(lambda one, others: jnp.concatenate([one[:, :1], others], axis=1), inside, joined)
-    return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:])[:rows], whole)
-
-
-def ou_path(key, scales, gap, sample_shape=()):
-    """Draws of the OU process at the rows, `(*sample_shape, row)`."""
-    rho = jnp.exp(-gap / scales["length_ou"])
-    step = jnp.sqrt(1 - rho**2) * scales["sigma_ou"] * jax.random.normal(key, (*sample_shape, *gap.shape))
-    _, path = lax.associative_scan(
-        lambda f, s: (f[0] * s[0], s[0] * f[1] + s[1]), (jnp.broadcast_to(rho, step.shape), step), axis=-1
-    )
-    return path

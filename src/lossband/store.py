@@ -25,7 +25,7 @@ from .later import Later
 
 LIBRARIES = ("jax", "jaxlib", "numpyro")
 MOST = 320  # files of ours in the folder; beyond that the ones unused for longest go
-TRACED = ("coordinates", "drift", "joint", "laplace", "laws.base", "laws.terms", "mode", "noise", "nuts",
+TRACED = ("coordinates", "drift", "joint", "laplace", "laws.base", "laws.terms", "mode", "noise", "nuts", "ou",
           "programs", "runs")  # fmt: skip
 """Modules whose code every program is traced from; a law's own code is in its jaxpr."""
 TRACING = threading.RLock()  # NumPyro has one stack of handlers for all threads: one of them may run models at a time
