@@ -22,7 +22,9 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from .later import dist, numpyro
+from .later import Later, dist, numpyro
+
+infer = Later("numpyro.infer.util")
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Space:
     def potential(self, vector, measured=None):
         """Minus the log posterior density of the coordinates `(d,)`, up to a constant."""
         rows = self.runs, measured or self.measured
-        return numpyro.infer.util.potential_energy(self.model, rows, {}, self._unconstrained(vector))
+        return infer.potential_energy(self.model, rows, {}, self._unconstrained(vector))
 
     def _unconstrained(self, vector):
         """NumPyro's unconstrained values; they and the coordinates have equal volumes."""
