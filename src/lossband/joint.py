@@ -16,7 +16,8 @@ class LossModel:
 
         ln loss_i = ln law(theta, x_i) + drift(x_i) + run_effect[run_i] + noise_i
 
-    `known_errors` says whether the table has a `loss_se`. Equal parts are equal models, and equal models share
+    `known_errors` says whether the table has a `loss_se`; `climbing`, that heavy tails are normal given the rows' mixture even where they
+    have a closed form, which is what the search for the mode climbs by. Equal parts are equal models, and equal models share
     their compiled programs.
     """
 
@@ -24,6 +25,7 @@ class LossModel:
     noise: Noise
     drift: Drift | None
     known_errors: bool = False
+    climbing: bool = False
 
     def __call__(self, runs, measured, *, observe=True):
         """Sample the coefficients and scales, and observe the rows' ln losses (or sample them, `observe=False`)."""
@@ -41,7 +43,7 @@ class LossModel:
         reach = jnp.concatenate([
             jnp.full(measured.drift.shape[1], drift), jnp.full(measured.effect.shape[1], scales.get("sigma_run", 0.0))
         ])  # fmt: skip
-        return Likelihood(jnp.log(curve), reach, self.noise, scales, measured, self.known_errors)
+        return Likelihood(jnp.log(curve), reach, self.noise, scales, measured, self.known_errors, self.climbing or None)
 
     @property
     def heavy_tailed(self):

@@ -10,7 +10,7 @@ class Likelihood(LogLoss, dist.Distribution):
 
     support = dist.constraints.real_vector
     pytree_data_fields = ("location", "reach", "scales", "measured")
-    pytree_aux_fields = ("noise", "known_errors")
+    pytree_aux_fields = ("noise", "known_errors", "mixed")
 
     def __init__(self, location, *about):
         LogLoss.__init__(self, location, *about)

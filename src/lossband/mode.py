@@ -1,5 +1,6 @@
 """The mode of the posterior and the Gaussian there: where NUTS starts and what it is whitened by."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from .later import numpyro
 from .runs import weigh
 
 ROUND = 8  # damped Newton steps in a round
-PLAIN, ROBUST = 5, 7  # rounds, and further ones for the weights of heavy tails where these are a mixture
+PLAIN, ROBUST = 4, 7  # rounds, and further ones by the weights of heavy tails
 
 
 def find_mode(model, runs, measured, key, num_starts, num_prior):
@@ -43,26 +44,32 @@ def find_mode(model, runs, measured, key, num_starts, num_prior):
 
 
 def _climb(space, start):
-    """Newton's method in rounds. Beside parts that are integrated out, heavy tails enter after the first rounds, by ECM.
+    """Newton's method in rounds; heavy tails enter after the first ones, by ECM, and in closed form in the last, where they have one.
 
-    ECM (expectation, conditional maximisation) raises the density in each round. Returns (the last place, the rows with
+    ECM (expectation, conditional maximisation) raises the density in each round, and by normal tails its Newton steps are long:
+    from a start far off, a Student-t's flat tails leave nothing to climb by. Returns (the last place, the rows with
     their mixture) and a height by which starts can be compared: the last one whose mixture is the same for all.
     """
-    shape, model = shape_of(space), space.model
+    model = space.model
+    climbing = replace(space, model=replace(model, climbing=model.heavy_tailed))
+    shape = shape_of(climbing)
 
     def round_(carry, robust):
         place, measured = carry
-        if model.mixes:
+        if model.heavy_tailed:
             values = space.constrained(place.point)
-            expected = at(model, values)(space.runs, measured).expected_mixture(measured.log_loss)
+            expected = at(climbing.model, values)(space.runs, measured).expected_mixture(measured.log_loss)
             measured = weigh(measured, jnp.where(robust, expected, measured.mixture))
         place = newton(shape, place.point, measured, ROUND, place.damping)
         return (place, measured), place.height
 
-    robust = jnp.arange(PLAIN + ROBUST * model.mixes) >= PLAIN
+    robust = jnp.arange(PLAIN + ROBUST * model.heavy_tailed) >= PLAIN
     nowhere = Place(start, jnp.inf, jnp.zeros(len(start)), jnp.eye(len(start)))
-    end, heights = jax.lax.scan(round_, (nowhere, space.measured), robust)
-    return end, heights[PLAIN - 1]
+    (place, measured), heights = jax.lax.scan(round_, (nowhere, space.measured), robust)
+    if model.heavy_tailed and not model.integrates:
+        place = newton(shape_of(space), place.point, measured, ROUND, place.damping)
+        return (place, measured), place.height
+    return (place, measured), heights[PLAIN - 1]
 
 
 class Place(NamedTuple):

@@ -123,15 +123,18 @@ class LogLoss:
         scales: its sampled scales.
         measured: the `Measured` rows: loadings, known errors, mask, mixture, and gaps along runs.
         known_errors: whether rows have known errors of their own.
+        mixed: whether to take the tails as normal given the mixture; by default where parts are integrated out, and
+            only there.
     """
 
-    def __init__(self, location, reach, noise, scales, measured, known_errors):
+    def __init__(self, location, reach, noise, scales, measured, known_errors, mixed=None):
         self.location, self.reach, self.noise = location, reach, noise
         self.scales, self.measured, self.known_errors = scales, measured, known_errors
+        self.mixed = self.integrated if mixed is None else mixed
 
     def log_prob(self, value):
         mask = self.measured.mask
-        if not self.integrated:
+        if not self.mixed:
             return jnp.sum(mask * self.noise.log_density(value - self.location, self._scale()))
         z, _, _, log_units = self._filtered(value)
         chol, b = self._weights_given(value)
