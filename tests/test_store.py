@@ -229,3 +229,11 @@ def test_a_new_process_that_finds_its_programs_imports_no_numpyro(grid, tmp_path
         said.append(done.stdout.split("]"))
     assert said[0][0] == "['numpyro'" and said[1][0] == "["
     assert said[0][1] == said[1][1]
+
+
+def test_a_program_that_another_process_drops_is_no_error(shelf):
+    """A link to nothing is listed and has no time of use, as a file that is deleted while the store makes room."""
+    place = store.folder()
+    (place / "gone.program").symlink_to(place / "nowhere")
+    store._write(place / "new.program", b"content")
+    assert (place / "new.program").read_bytes() == b"content"

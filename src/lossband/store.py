@@ -193,12 +193,20 @@ def _exported(path, jitted, arguments, fixed):
     return program
 
 
+def _last_used(file):
+    """When a file was last used; never to be dropped if another process has just dropped it."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
+
+
 def _write(path, content):
     """Write beside and move, so that nobody reads half a file; then make room."""
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         file.write(content)
     os.replace(file.name, path)
     ours = [file for kind in ("program", "json") for file in path.parent.glob(f"*.{kind}")]
-    oldest = sorted(ours, key=lambda file: file.stat().st_mtime)
+    oldest = sorted(ours, key=_last_used)
     for file in oldest[:-MOST]:
         file.unlink(missing_ok=True)
