@@ -28,6 +28,7 @@ from .calibration import averaged, forecasts, scored
 from .sets import DATA, splits, sweeps
 
 WIDE_G, WIDE_TAU = (-0.6, 0.8), (0.15, 1.6)
+TAU = lb.Drift().tau
 FLOOR = (np.log(0.65), 0.5)  # of ln(E / least loss): as in the law
 
 
@@ -42,7 +43,7 @@ class Scale:
 
 SCALES = {
     "ln g": Scale(lambda post: np.log(post.sites["g"]), WIDE_G, (-0.6, 0.4)),
-    "ln tau": Scale(lambda post: np.log(post.sites["tau"]), (np.log(WIDE_TAU[0]), WIDE_TAU[1]), (np.log(0.15), 0.8)),
+    "ln tau": Scale(lambda post: np.log(post.sites["tau"]), (np.log(WIDE_TAU[0]), WIDE_TAU[1]), (np.log(TAU[0]), TAU[1])),
     "ln E / least": Scale(lambda post: np.log(post.sites["E"] / post.problem.unit.least), FLOOR, FLOOR),
 }
 

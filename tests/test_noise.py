@@ -151,7 +151,7 @@ def test_what_is_integrated_out_is_drawn_from_the_dense_conditional(case, curves
     dense = Dense(curves, tails="student-t", **CASES[case])
     mean, covariance = dense.posterior
     drawn, mixture = map(np.asarray, conditionals(dense.law, dense.value, jax.random.split(jax.random.key(4), 20_000)))
-    within_monte_carlo(drawn - mean, covariance)
+    assert within_monte_carlo(drawn - mean, covariance)
     noise = np.diag(SCALES["sigma"] ** 2 / np.asarray(dense.law.measured.mixture)[:ROWS])
     gain = np.linalg.solve(dense.covariance, noise).T
     squares = (gain @ dense.residual) ** 2 + np.diag(noise - gain @ noise)
@@ -226,18 +226,19 @@ def gap_of(frame):
 
 
 def within_monte_carlo(draws, covariance, k=5):
-    """The draws' second moments lie within k standard errors of a Gaussian's with this covariance."""
+    """Whether the draws' second moments lie within k standard errors of a Gaussian's with this covariance."""
     error = np.sqrt((np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2) / len(draws))
     centred = draws - draws.mean(0)
-    assert (np.abs(draws.mean(0)) < k * np.sqrt(np.diag(covariance) / len(draws))).all()
-    assert (np.abs(centred.T @ centred / len(draws) - covariance) < k * error).all()
+    mean_is = np.abs(draws.mean(0)) < k * np.sqrt(np.diag(covariance) / len(draws))
+    covariance_is = np.abs(centred.T @ centred / len(draws) - covariance) < k * error
+    return mean_is.all() and covariance_is.all()
 
 
 def test_an_ou_path_has_the_exponential_covariance_run_by_run(curves):
     frame = Dense(curves).frame
     paths = np.asarray(ou_path(jax.random.key(0), SCALES, gap_of(frame), (10_000,)))
     assert paths.shape == (10_000, PADDED)
-    within_monte_carlo(paths[:, :ROWS], ou_covariance(frame))
+    assert within_monte_carlo(paths[:, :ROWS], ou_covariance(frame))
 
 
 def test_an_ou_path_of_points_at_one_time_is_constant(curves):
@@ -285,7 +286,7 @@ def test_samples_have_the_covariance_of_the_density(case, curves):
     weightless = {"weights": 0} if case == "known errors" else {}
     dense = Dense(curves, equal=True, **CASES[case], **weightless)
     draws = np.asarray(dense.law.sample(jax.random.key(1), (10_000,)))
-    within_monte_carlo(draws[:, :ROWS] - dense.location[:ROWS], dense.covariance)
+    assert within_monte_carlo(draws[:, :ROWS] - dense.location[:ROWS], dense.covariance)
 
 
 @pytest.mark.parametrize(
