@@ -199,9 +199,10 @@ def shape_equation(v, x, c):
 
 def saturated_equation(v, x, c):
     """By bisection, in place of Newton's method."""
-    E0 = v["E"] + v["E0_above"]
+    centre = v["E"] + v["A"]
+    E0, below = centre + v["above"], v["alpha"] * (1 + v["a"] * v["A"] / v["above"])
     low, high = np.full(ROWS, v["E"]), np.full(ROWS, E0)
-    wanted = v["A"] * (x["tokens"] / c["tokens"]) ** -v["alpha"]
+    wanted = v["A"] / (1 - centre / E0) ** v["a"] * (x["tokens"] / c["tokens"]) ** -below
     for _ in range(60):
         L = (low + high) / 2
         too_high = (L - v["E"]) / (1 - L / E0) ** v["a"] > wanted
@@ -322,7 +323,7 @@ CASES = {
     ),
     "power_saturated": Case(
         ("tokens",),
-        {"E": 1.62, "A": 0.41, "alpha": 0.31, "E0_above": 3.7, "a": 0.8},
+        {"E": 1.62, "A": 0.41, "alpha": 0.31, "above": 3.7, "a": 0.8},
         saturated_equation,
         None,
         (("tokens",),),
@@ -649,7 +650,7 @@ STATED = {  # (smallest loss, median loss, smallest inputs) -> coefficient -> pr
     },
     "power_saturated": lambda least, typical, _: {
         "alpha": log_normal(0.3, 0.6),
-        "E0_above": log_normal(typical, 0.5),
+        "above": log_normal(typical, 0.7),
         "a": log_normal(1.0, 0.5),
     },
     "bnsl": lambda *_: {

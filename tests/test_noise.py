@@ -87,7 +87,7 @@ class Dense:
         self.rest = np.diag(SCALES["sigma"] ** 2 / np.asarray(measured.mixture)[:ROWS] + self.se**2)
         self.rest += ou_covariance(frame) if ou else 0.0
         self.covariance = self.rest + TAU**2 * basis @ basis.T + (run_covariance(frame) if run else 0.0)
-        self.loadings = np.asarray(measured.loadings)[:ROWS] * reach  # of the turned weights
+        self.loadings = np.asarray(measured.loadings)[:ROWS] * reach
         self.frame = frame
 
     @property

@@ -138,15 +138,14 @@ def integrated(space, measured, position, key):
         measured: the rows with their present mixture, as `weigh` gives them.
 
     Returns:
-        what the linear weights add to ln loss `(k + run,)`, the drift's on its basis as it was before any turn; and the mixture `(row,)`.
+        what a unit of each linear loading adds to ln loss, `(k + run,)`; and the mixture `(row,)`.
     """
     if not space.model.integrates:
         return jnp.zeros(0), measured.mixture
     values = space.constrained(position)
     likelihood = at(space.model, values)(space.runs, measured)
     weights, mixture = likelihood.conditional(key, measured.log_loss)
-    weights, pieces = likelihood.reach * weights, measured.drift.shape[1]
-    return jnp.concatenate([measured.turn @ weights[:pieces], weights[pieces:]]), mixture
+    return likelihood.reach * weights, mixture
 
 
 def at(model, values):

@@ -10,6 +10,7 @@ coefficients (Gibbs sampling, as in Geweke 1993), so that the tails are exact be
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from .ou import ou_innovations, ou_path
 
 NU = 4.0  # degrees of freedom: the usual robust choice (Lange et al. 1989)
 T_UNIT = np.log(3 / 8)  # log density of the Student-t with 4 degrees of freedom at 0
+ROUNDING = 1e-7  # of ln loss: losses are float32 numbers; it bounds the scatter where a law could pass through every row
 NORMAL_UNIT = -0.5 * np.log(2 * np.pi)
 STEP = 0.5  # of ln lambda, in the trapezoidal rule over the Student-t's scale mixture
 MIXTURE = np.arange(-16.0, 3.5, STEP)  # ln lambda: Gamma(2, 2) has no weight beyond
@@ -44,7 +46,7 @@ class Noise:
     sigma: float = 0.03
 
     def scales(self, spread):
-        """Sample the scales; all are shares of `spread`, the standard deviation of the training ln losses.
+        """Sample the scales and return them, sigma with the rounding of losses; all are shares of `spread`, the sd of the training ln losses.
 
         sigma ~ LogNormal(ln 0.03, 1.2): well-run sweeps scatter by 0.2 to 1 % in loss, whose logs spread by 0.1
         to 0.3; the width takes it to a tenth and to ten times that. The run effect and the OU part have the same
@@ -60,7 +62,7 @@ class Noise:
         if self.ou:
             sites["sigma_ou"] = scale("sigma_ou", 1.0)
             sites["length_ou"] = numpyro.sample("length_ou", dist.LogNormal(jnp.log(0.5), 1.0))
-        return sites
+        return sites | {"sigma": jnp.sqrt(sites["sigma"] ** 2 + ROUNDING**2)}
 
     def draw(self, key, sigma, shape):
         """Independent noise of `shape` on ln loss, with scale `sigma`."""
@@ -137,9 +139,9 @@ class LogLoss:
         if not self.mixed:
             return jnp.sum(mask * self.noise.log_density(value - self.location, self._scale()))
         z, _, _, log_units = self._filtered(value)
-        chol, b = self._weights_given(value)
-        half = _half_solve(chol, b)
-        log_det = log_units + jnp.sum(jnp.log(chol if chol.ndim == 1 else jnp.diagonal(chol)))
+        root, b = self._weights_given(value)
+        half = _half_solve(root, b)
+        log_det = log_units + jnp.sum(jnp.log(root.lengths if isinstance(root, Turned) else jnp.diagonal(root)))
         return -0.5 * (z @ z - half @ half + jnp.sum(mask) * jnp.log(2 * jnp.pi)) - log_det
 
     @property
@@ -175,7 +177,7 @@ class LogLoss:
         noise = jnp.sqrt(variance) * jax.random.normal(keys[1], self.location.shape)
         weights, smooth = self._smooth(keys[0])
         slope = jax.grad(self.log_prob)(value - smooth - noise)
-        weights = weights - self.reach * (self.measured.loadings.T @ slope)
+        weights = weights - self.reach * (slope @ self.measured.loadings)
         t = (noise - variance * slope) / self.scales["sigma"]
         if self.noise.tails == "normal":
             return weights, self.measured.mixture
@@ -185,15 +187,15 @@ class LogLoss:
 
     def mean_weights(self, value):
         """Mean of the weights `(k,)` given ln losses."""
-        chol, b = self._weights_given(value)
-        return _half_solve(chol, _half_solve(chol, b), transposed=True)
+        root, b = self._weights_given(value)
+        return _half_solve(root, _half_solve(root, b), transposed=True)
 
     def expected_mixture(self, value):
         """Expected lambda of each row given ln losses, `(row,)`: the E-step of the Student-t (Lange et al. 1989, eq. 3)."""
         z, W, _ = self._whitened(value)
-        chol, _ = self._weights_given(value)
+        root, _ = self._weights_given(value)
         residual = z - W @ self.mean_weights(value)
-        leverage = jnp.sum(_half_solve(chol, W.T) ** 2, axis=0)
+        leverage = jnp.sum(_half_solve(root, W.T) ** 2, axis=0)
         return (NU + 1) / (NU + (residual**2 + leverage) / self.measured.mixture)
 
     def _scale(self):
@@ -229,10 +231,10 @@ class LogLoss:
         return white[:, 0], white[:, 1 : 1 + pieces], white[:, -1] if self.noise.run else effect, log_units
 
     def _weights_given(self, value):
-        """Cholesky factor of the weights' posterior precision I + W'W, and W'z; `(k,)`, its diagonal, if that is all.
+        """A root L of the weights' posterior precision I + W'W = L L', as `_half_solve` takes it, and W'z.
 
         Where sigma is all the noise there is, W'W is the rows' Gram matrix rescaled: no product over rows is left. Without run effects
-        that matrix is diagonal, and nothing is factorised. Elsewhere the runs' own block of it is diagonal, and is never
+        its eigenvectors are known, and nothing is factorised. Elsewhere the runs' own block of it is diagonal, and is never
         multiplied out.
         """
         if self.noise.ou or self.known_errors:
@@ -243,14 +245,22 @@ class LogLoss:
             gram = jnp.block([[drift.T @ drift, across.T], [across, jnp.diag(within)]])
             return jnp.linalg.cholesky(jnp.eye(len(gram)) + gram), jnp.concatenate([drift.T @ z, b])
         measured, share = self.measured, self.reach / self.scales["sigma"] ** 2
-        b = share * (measured.loadings.T @ (measured.mask * measured.mixture * (value - self.location)))
+        # rows first: a transpose within the sampler's loops would be copied at each step
+        b = share * ((measured.mask * measured.mixture * (value - self.location)) @ measured.loadings)
         if not self.noise.run:
-            return jnp.sqrt(1 + self.reach * share * jnp.diagonal(measured.gram)), b
+            return Turned(measured.axes, jnp.sqrt(1 + self.reach * share * measured.lengths)), b
         return jnp.linalg.cholesky(jnp.eye(len(b)) + share[:, None] * measured.gram * self.reach), b
 
 
-def _half_solve(chol, b, *, transposed=False):
-    """chol^-1 b, or chol^-T b, for a lower triangular factor or the diagonal of one."""
-    if chol.ndim == 1:
-        return (b.T / chol).T
-    return jax.scipy.linalg.solve_triangular(chol, b, lower=True, trans=int(transposed))
+class Turned(NamedTuple):
+    """A root of a precision matrix: orthogonal axes, in columns, each times a length."""
+
+    axes: jax.Array
+    lengths: jax.Array
+
+
+def _half_solve(root, b, *, transposed=False):
+    """root^-1 b, or root^-T b, for a lower triangular root or a `Turned` one."""
+    if isinstance(root, Turned):
+        return root.axes @ (b.T / root.lengths).T if transposed else (b.T @ root.axes / root.lengths).T
+    return jax.scipy.linalg.solve_triangular(root, b, lower=True, trans=int(transposed))

@@ -158,8 +158,7 @@ def complete(model, runs, measured, position, weights):
         likelihood = numpyro.handlers.substitute(model.likelihood, values)(runs, measured)
     sites = values_in(trace)
     pieces = measured.drift.shape[1]
-    path = measured.drift @ (measured.turn.T @ weights[:pieces]) + measured.effect @ weights[pieces:]
-    residual = measured.log_loss - likelihood.location - path
+    residual = measured.log_loss - likelihood.location - measured.loadings @ weights
     scale = jnp.sqrt(sites["sigma"] ** 2 + measured.log_loss_se**2)
     return (
         sites,

@@ -94,10 +94,11 @@ class Measured:
     mask: jax.Array  # 1 for a measurement, 0 for padding
     gap: jax.Array  # ln time since the row before it in the run; FAR at the first
     mixture: jax.Array  # lambda: precision of the row over the typical one, the Student-t's scale mixture
-    drift: jax.Array  # (row, k) the drift's basis, see drift.py, turned so that its columns are orthogonal
-    turn: jax.Array  # (k, k) rotation: the basis as turned = the basis as it was @ turn
+    drift: jax.Array  # (row, k) the drift's basis, see drift.py
     effect: jax.Array  # (row, run) 1 for the row's run; no columns for a model without run effects
     gram: jax.Array  # (k + run, k + run) loadings' mixture-weighted inner products
+    axes: jax.Array  # (k, k) the Gram matrix's eigenvectors, in columns, and
+    lengths: jax.Array  # (k,) its eigenvalues; without run effects, where they save a factorisation at each step
 
     @property
     def loadings(self):
@@ -165,23 +166,22 @@ def measured_of(frame, drift, *, run_effects=False, least=(0, 0, 0)):
         gap=pad(gap, FAR),
         mixture=np.ones(size),
         drift=pad(drift),
-        turn=np.eye(drift.shape[1]),
         effect=pad(np.eye(runs)[code] if runs else np.zeros((rows, 0))),
         gram=np.zeros((drift.shape[1] + runs,) * 2),
+        axes=np.eye(drift.shape[1]),
+        lengths=np.zeros(drift.shape[1]),
     )
 
 
 def weigh(measured, mixture):
-    """`Measured` with this mixture: the drift's basis turned so that its columns are orthogonal under it.
-
-    The weights of the basis are independent standard normals, and so are the turned ones.
-    """
-    weight = (measured.mask * mixture)[:, None]
-    lengths, turn = jnp.linalg.eigh(measured.drift.T @ (weight * measured.drift))
-    turned = measured.drift @ turn
-    across = (weight * turned).T @ measured.effect
-    gram = jnp.block([[jnp.diag(lengths), across], [across.T, measured.effect.T @ (weight * measured.effect)]])
-    return replace(measured, mixture=mixture, drift=turned, turn=measured.turn @ turn, gram=gram)
+    """`Measured` with this mixture, and all that a likelihood reads of it and of the rows beside their losses."""
+    loadings = measured.loadings
+    gram = ((measured.mask * mixture)[:, None] * loadings).T @ loadings
+    weighed = replace(measured, mixture=mixture, gram=gram)
+    if measured.effect.shape[1]:
+        return weighed
+    lengths, axes = jnp.linalg.eigh(gram, symmetrize_input=False)
+    return replace(weighed, axes=axes, lengths=lengths)
 
 
 def clock_of(frame):
