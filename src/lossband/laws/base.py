@@ -154,11 +154,11 @@ def law(*, inputs, source="", name=None, compute=None, **about):
 def find_law(wanted, frame):
     """The `Law` that a user means: a name, a law, a NumPyro function of the runs, or None for the default.
 
-    The default is `coupled` where the table has params and tokens, else `power_shifted` of its one varying input.
+    The default is `coupled` where the table has params and tokens, else `power_saturated` of its one varying input.
     """
     present = varying(frame)
     if wanted is None:
-        wanted = "coupled" if {"params", "tokens"} <= set(present) else "power_shifted"
+        wanted = "coupled" if {"params", "tokens"} <= set(present) else "power_saturated"
     if isinstance(wanted, str):
         if wanted not in LAWS:
             raise InputError(
