@@ -14,6 +14,7 @@ from . import laplace
 from .blas import OneThread
 from .errors import InputError
 from .health import examine
+from .nuts import KEEP, TUNE, WHITEN
 from .posterior import Posterior, alternate, data_hash
 from .problem import coefficients, twin
 from .programs import compiled, computed, spread
@@ -168,13 +169,14 @@ def _sample(problems, wanted, num_warmup, num_samples, num_chains, method, seed,
 def _nuts(draw, runs, measured, chains, num_warmup, num_samples, bar):
     """Stretches of draws after warm-up: dicts of `(problem, chain, draw, ...)`."""
     stretches, length = [], min(STRETCH, num_samples)
-    for phase, total in (("warming up", num_warmup), ("sampling", num_samples)):
-        bar.set_description(phase)
-        for _ in range(-(-total // length)):
-            chains, stretch = draw(runs, measured, chains, np.bool_(phase == "warming up"), length=length)
-            if phase == "sampling":
-                stretches.append(jax.block_until_ready(stretch))
-            bar.update()
+    warming = -(-num_warmup // length)
+    learning = [WHITEN] * (warming - 1) + [TUNE]  # at last the step size alone, in the whitening that the draws are taken in
+    for adapt in learning + [KEEP] * -(-num_samples // length):
+        bar.set_description("sampling" if adapt == KEEP else "warming up")
+        chains, stretch = draw(runs, measured, chains, np.int32(adapt), length=length)
+        if adapt == KEEP:
+            stretches.append(jax.block_until_ready(stretch))
+        bar.update()
     return stretches
 
 

@@ -6,6 +6,7 @@ themselves. So in place of ln E, ln A, ln alpha, ln B, ln beta, ... the sampler 
     ln(F + A + B + ...)                      the level; F = E + C, all that has no exponent
     ln(alpha A), ln(beta B), ...             the local slopes; of a shifted input, ln(alpha A x0 / (x0 + t))
     ln(A / F), ln(B / F), ..., ln(C / E)     the shares, which the data may not see
+    ln(t A / slope)                          a shift t, whose bend the data see: about t is slope / A times the centre
 
 and the rest as NumPyro's unconstrained values. The shares are free: however little of the loss is the floor's, no wall is near,
 where coordinates of level, slopes and exponents would end at E = 0. This change keeps the volume. Terms mark their
@@ -92,6 +93,8 @@ class Space:
             moved |= {a: free[a] - free[self.floor] for a in self.flat}
         for a, alpha in self.slopes.items():
             moved[a] = free[a] + free[alpha] - self.bend(a, free)
+            if shift := self.bent(a):
+                moved[shift] = free[shift] - (moved[a] - free[a])
         return ravel_pytree(moved)[0]
 
     def potential(self, vector, measured=None):
@@ -110,9 +113,16 @@ class Space:
             free |= {a: flat + moved[place] for a, place in self.shares.items()}
             free |= {a: free[self.floor] + moved[a] for a in self.flat}
         for a, alpha in self.slopes.items():
-            product = moved[a] + self.bend(a, moved)  # ln(alpha A)
+            if shift := self.bent(a):
+                free[shift] = moved[shift] + moved[a] - free[a]
+            product = moved[a] + self.bend(a, free)  # ln(alpha A)
             free |= {alpha: product - free[a]} if a in self.shares else {a: product - moved[alpha]}
         return free
+
+    def bent(self, name):
+        """The shift that is moved in units of a coefficient's local slope over itself, if there is one."""
+        shift = self.sites[name]["infer"].get("shift")
+        return shift if shift in self.sites and name in self.shares else None
 
     def bend(self, name, free):
         """ln of how many times steeper a coefficient's term would be at the centre without its shift; 0 without one."""

@@ -1,7 +1,7 @@
 """NUTS in a whitened space, in turn with what is integrated out there: all chains in one compiled program, a stretch at a time."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from .runs import weigh
 
 TARGET = 0.95  # acceptance probability the step size is tuned to; at 0.9 a few draws in a thousand diverge
 MAX_DEPTH = 10  # at most 1,023 leapfrog steps a draw, NumPyro's default
+KEEP, TUNE, WHITEN = 0, 1, 2
 AIM = 2.0  # step sizes above the last one are tried first: a long step is cheap
 hmc = Later("numpyro.infer.hmc_util")
 
@@ -56,8 +57,8 @@ def advance(model, runs, measured, chains, adapt, length, *, abreast, axis=None)
     Where heavy tails are a mixture the next draw of the coordinates is given the new one (Gibbs sampling).
 
     Args:
-        adapt: true while warming up: the step sizes are tuned, and the draws' covariance over all chains becomes
-            the new whitening.
+        adapt: what is learnt from these draws: KEEP nothing; TUNE the step size, the smallest that a chain of these needs; or
+            WHITEN, which is to tune it and then take the draws' covariance over all chains for the new whitening.
         length: draws a chain (static).
         abreast: whether chains advance side by side (static): see `lifted`.
         axis: name of the axis of devices over which the chains are spread, if they are.
@@ -86,7 +87,7 @@ def advance(model, runs, measured, chains, adapt, length, *, abreast, axis=None)
             if model.mixes:  # another mixture, another potential
                 height, slope = jax.value_and_grad(potential)(state.z)
                 state = state._replace(potential_energy=height, z_grad=slope)
-            size = jnp.exp(jnp.where(adapt, tuning[0], log_step))
+            size = jnp.exp(jnp.where(adapt >= TUNE, tuning[0], log_step))
             state, info = _draw(potential, state, size, draw_key)
             position = chains.centre + chains.factor @ state.z
             weights, mixture = integrated(space, rows, position, given_key)
@@ -96,15 +97,17 @@ def advance(model, runs, measured, chains, adapt, length, *, abreast, axis=None)
         start = (hmc.IntegratorState(white, white, height, chains.factor.T @ slope), tuning, key, mixture)
         (end, tuning, key, mixture), drawn = jax.lax.scan(step, start, None, length=length)
         slope = jax.scipy.linalg.solve(chains.factor.T, end.z_grad)
-        log_step = jnp.where(adapt, tuning[1], log_step)
+        log_step = jnp.where(adapt >= TUNE, tuning[1], log_step)
         return (drawn["position"][-1], end.potential_energy, slope, key, log_step, mixture), drawn
 
     moving = (chains.position, chains.height, chains.slope, chains.key, chains.log_step, chains.mixture)
     moved, drawn = lifted(one_chain, abreast)(moving)
     draws = drawn["position"]
     every = draws if axis is None else jax.lax.all_gather(draws, axis, tiled=True)
-    centre, factor = _rewhitened(chains, every, adapt)
-    return Chains(*moved, centre, factor), drawn
+    centre, factor = _rewhitened(chains, every, adapt >= WHITEN)
+    moved = Chains(*moved, centre, factor)
+    smallest = jnp.min(moved.log_step) if axis is None else jax.lax.pmin(jnp.min(moved.log_step), axis)
+    return replace(moved, log_step=jnp.where(adapt >= TUNE, smallest, moved.log_step)), drawn
 
 
 def lifted(function, abreast):
@@ -135,13 +138,13 @@ def _draw(potential, state, step_size, key):
     return hmc.IntegratorState(tree.z_proposal, state.r, tree.z_proposal_pe, tree.z_proposal_grad), info
 
 
-def _rewhitened(chains, draws, adapt):
-    """Centre and factor from the pooled draws while adapting, shrunk towards the present ones by d draws' worth."""
+def _rewhitened(chains, draws, wanted):
+    """Centre and factor from the pooled draws, if wanted, shrunk towards the present ones by d draws' worth."""
     pooled = draws.reshape(-1, draws.shape[-1])
     count, dim = pooled.shape
     covariance = (count * jnp.cov(pooled.T).reshape(dim, dim) + dim * chains.factor @ chains.factor.T) / (
         count + dim
     )
     factor = jnp.linalg.cholesky(covariance)
-    use = adapt & jnp.all(jnp.isfinite(factor))
+    use = wanted & jnp.all(jnp.isfinite(factor))
     return jnp.where(use, pooled.mean(0), chains.centre), jnp.where(use, factor, chains.factor)
