@@ -124,6 +124,7 @@ def test_what_has_no_exponent_stands_beside_the_floor_and_a_shift_flattens_the_s
     x0 = space.runs.tokens.centre
     slope = prior["alpha"] * prior["A"] * x0 / (x0 + prior["t"])
     np.testing.assert_allclose(vector[:, sorted(prior).index("A")], np.log(slope), rtol=1e-9)
+    np.testing.assert_allclose(vector[:, sorted(prior).index("t")], np.log(prior["t"] * prior["A"] / slope), rtol=1e-9)
 
 
 def test_without_a_floor_in_logarithms_slopes_and_exponents_are_moved():
