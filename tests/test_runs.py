@@ -110,6 +110,11 @@ def test_a_gap_is_ln_time_since_the_row_before_and_far_at_the_start_of_a_run(fra
     np.testing.assert_allclose(gap, np.concatenate([*by_hand, np.full(3, FAR)]), rtol=1e-9)
 
 
+def test_a_table_is_padded_to_the_shape_of_another_but_for_a_drift_that_its_model_lacks(frame):
+    assert measured_of(frame, np.zeros((13, 3)), least=(64, 8, 0)).shape == (64, 8, 0)
+    assert measured_of(frame, np.zeros((13, 0)), run_effects=True, least=(64, 8, 16)).shape == (64, 0, 16)
+
+
 def test_every_row_has_the_effect_of_its_run(frame):
     effect = measured_of(frame, np.zeros((13, 0)), run_effects=True).effect
     assert effect.shape == (16, 4)

@@ -108,7 +108,6 @@ def twin(problem):
     """The simpler problem that an averaged drift takes its other draws from: its law's `simpler` one, or no drift."""
     model, least = problem.model, problem.measured.shape
     options = dict(noise=model.noise, drift=model.drift if model.law.simpler else None)
-    least = least if model.law.simpler else (least[0], 0, least[2])
     law = model.law.simplest() if model.law.simpler else model.law
     simpler = pose(problem.frame, law, least=least, **options)
     weighed = replace(simpler.measured, mixture=problem.measured.mixture)  # the rows keep the weights they were given

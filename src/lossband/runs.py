@@ -146,10 +146,11 @@ def measured_of(frame, drift, *, run_effects=False, least=(0, 0, 0)):
     Args:
         drift: `(row, k)` basis of the drift.
         run_effects: whether the model has them.
-        least: pad to at least so many rows, pieces and runs, the `shape` of another table's `Measured`.
+        least: pad to at least so many rows, pieces (where there are any) and runs, the `shape` of another table's `Measured`.
     """
     rows, size = len(frame), max(size_class(len(frame)), least[0])
-    drift = np.pad(drift, ((0, 0), (0, max(0, least[1] - drift.shape[1]))))
+    pieces = drift.shape[1] and max(drift.shape[1], least[1])
+    drift = np.pad(drift, ((0, 0), (0, pieces - drift.shape[1])))
     code, names = frame["run"].factorize()
     clock = clock_of(frame)
     time = np.log(frame[clock].to_numpy()) if clock else np.zeros(rows)
