@@ -141,15 +141,15 @@ def main():
     for model in dict.fromkeys(["plain", *names]):
         start = time.time()
         parts.append(scored(model, chosen, forecasts(model, chosen, processes=args.processes)))
-        print(f"{model}: {len(chosen)} splits in {time.time() - start:.0f} s", file=sys.stderr)
-    scores = pd.concat(parts, ignore_index=True)
+        print(f"{model}: {len(chosen)} splits in {time.time() - start:.0f} s", file=sys.stderr, flush=True)
+        scores = pd.concat(parts, ignore_index=True)
+        if args.json:  # after every model: what is done is kept
+            scores.to_json(args.json, orient="records", indent=1)
     print(scores.drop(columns=["group"]).round(4).to_string(index=False))
     table = averaged(scores)
     if args.ablation:
         table = table.loc[ABLATION.values()].set_axis(list(ABLATION))
     print(table.round(3).to_string())
-    if args.json:
-        scores.to_json(args.json, orient="records", indent=1)
 
 
 if __name__ == "__main__":
