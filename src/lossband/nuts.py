@@ -106,7 +106,8 @@ def advance(model, runs, measured, chains, adapt, length, *, abreast, axis=None)
     every = draws if axis is None else jax.lax.all_gather(draws, axis, tiled=True)
     centre, factor = _rewhitened(chains, every, adapt >= WHITEN)
     moved = Chains(*moved, centre, factor)
-    smallest = jnp.min(moved.log_step) if axis is None else jax.lax.pmin(jnp.min(moved.log_step), axis)
+    smallest = jnp.nanmin(moved.log_step)  # one chain that is lost stops no other
+    smallest = smallest if axis is None else jax.lax.pmin(smallest, axis)
     return replace(moved, log_step=jnp.where(adapt >= TUNE, smallest, moved.log_step)), drawn
 
 
