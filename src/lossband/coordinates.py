@@ -93,7 +93,7 @@ class Space:
             moved |= {a: free[a] - free[self.floor] for a in self.flat}
         for a, alpha in self.slopes.items():
             moved[a] = free[a] + free[alpha] - self.bend(a, free)
-            if shift := self.bent(a):
+            if (shift := self.shift(a)) and a in self.shares:
                 moved[shift] = free[shift] - (moved[a] - free[a])
         return ravel_pytree(moved)[0]
 
@@ -113,22 +113,22 @@ class Space:
             free |= {a: flat + moved[place] for a, place in self.shares.items()}
             free |= {a: free[self.floor] + moved[a] for a in self.flat}
         for a, alpha in self.slopes.items():
-            if shift := self.bent(a):
+            if (shift := self.shift(a)) and a in self.shares:
                 free[shift] = moved[shift] + moved[a] - free[a]
             product = moved[a] + self.bend(a, free)  # ln(alpha A)
             free |= {alpha: product - free[a]} if a in self.shares else {a: product - moved[alpha]}
         return free
 
-    def bent(self, name):
-        """The shift that is moved in units of a coefficient's local slope over itself, if there is one."""
+    def shift(self, name):
+        """The sampled shift of a coefficient's input, if there is one."""
         shift = self.sites[name]["infer"].get("shift")
-        return shift if shift in self.sites and name in self.shares else None
+        return shift if shift in self.sites else None
 
     def bend(self, name, free):
         """ln of how many times steeper a coefficient's term would be at the centre without its shift; 0 without one."""
-        about = self.sites[name]["infer"]
-        shift = about.get("shift")
-        return jnp.log1p(self.transform(shift)(free[shift]) / about["centre"]) if shift in self.sites else 0.0
+        if not (shift := self.shift(name)):
+            return 0.0
+        return jnp.log1p(self.transform(shift)(free[shift]) / self.sites[name]["infer"]["centre"])
 
     @property
     def _unravel(self):
