@@ -160,6 +160,15 @@ def test_the_edge_is_zero_inside_the_compute_of_the_data_and_linear_beyond():
     )
 
 
+def test_the_edge_of_a_sweep_of_one_budget_is_measured_by_the_decades_that_its_inputs_span():
+    """Its compute spans next to nothing: a slope over that would put forecasts a decade beyond at infinity."""
+    params = 10.0 ** np.linspace(7, 8.5, 6)
+    table = pd.DataFrame({"params": params, "tokens": 1e17 / params * np.linspace(1, 1.001, 6), "loss": np.linspace(3, 4, 6)})
+    paths = paths_of(table, ("params", "tokens"))
+    beyond = paths.edge([10 * (table.params * table.tokens).max()])
+    np.testing.assert_allclose(beyond, paths.spread / 1.5, rtol=1e-3)
+
+
 def test_extrapolation_is_the_distance_from_the_ranges_in_decades():
     table = two_inputs()
     paths = paths_of(table, ("params", "tokens"))

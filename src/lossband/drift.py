@@ -30,8 +30,8 @@ class Drift:
     """The priors of the drift.
 
     tau: median and log-width of the share of the training variation that the law may miss.
-    edge: median departure per decade of compute beyond the data, as a share of the mean slope of ln loss in
-        log10 compute; its scale is LogNormal(ln edge, 0.5).
+    edge: median departure per decade of compute beyond the data, as a share of the mean slope of ln loss over the
+        decades that the rows span; its scale is LogNormal(ln edge, 0.5).
     averaged: let every other draw take the law as exact, without drift; or, where the law has a `simpler` one, be of that.
         Errors inside the data look cleaner than those beyond, so the data are not asked how likely either view is: both
         weigh the same. It is sharper where the law is right and as wide where it is not (benchmarks/README.md). False
@@ -67,7 +67,8 @@ class Paths:
     centre: input -> value at which its path is zero.
     knots: input -> `(cell + 1,)` log10(x / centre), rising, over the training rows.
     spread: standard deviation of ln loss over the training rows.
-    top, span: log10 of the largest training compute, and the decades that training compute spans.
+    top, span: log10 of the largest training compute, and the decades that the training rows span: in compute, or in an input
+        that spans more, as in a sweep of few budgets.
     """
 
     centre: dict
@@ -90,7 +91,8 @@ class Paths:
             level = np.unique(np.log10(frame[name].to_numpy() / centre))
             knots[name] = level if len(level) <= CELLS + 1 else np.linspace(level[0], level[-1], CELLS + 1)
         log_compute = np.log10(np.asarray(compute))
-        return cls(dict(unit.centre), knots, float(unit.spread), log_compute.max(), np.ptp(log_compute))
+        span = max(map(np.ptp, (log_compute, *(np.log10(frame[name]) for name in unit.centre))))
+        return cls(dict(unit.centre), knots, float(unit.spread), log_compute.max(), span)
 
     def inside(self, frame):
         """Basis of the paths on the training knots, `(row, k)`: the pieces between 0 and x, padded to a multiple of 8."""
