@@ -99,7 +99,7 @@ def gradients(problems, posts, seconds_a_batch):
 
     model = problems[0].model
     steps = np.stack([post.stats["steps"] for post in posts[: len(problems)]])  # (table, chain, draw)
-    together = steps.max(axis=(0, 1)).sum() * (NUM_WARMUP + NUM_SAMPLES) / NUM_SAMPLES
+    together = (steps.mean if jax.default_backend() == "cpu" else steps.max)(axis=(0, 1)).sum() * (NUM_WARMUP + NUM_SAMPLES) / NUM_SAMPLES
     with jax.enable_x64(True):
         runs, measured = jax.tree.map(lambda *leaves: np.stack(leaves), *(p.arrays for p in problems))
         dim = sum(1 for name in Space.of(model, *problems[0].arrays).sites)

@@ -42,9 +42,9 @@ def programs(model, axis=None):
         chains = place(Space.of(model, runs, measured), mode, factor, key_place, num_chains)
         return chains, measured, found, prior
 
-    def draw(runs, measured, chains, adapt, length, abreast):
+    def draw(runs, measured, chains, adapt, length):
         TRACES["draw"] += 1
-        return advance(model, runs, measured, chains, adapt, length, abreast=abreast, axis=axis)
+        return advance(model, runs, measured, chains, adapt, length, axis=axis)
 
     def propose(runs, measured, chains, seed, count):
         key = jax.random.fold_in(jax.random.key(seed), 1)
@@ -72,12 +72,10 @@ def compiled(model, size, devices=(1, 1)):
     identity = computed(model, size) if devices == (1, 1) else None
 
     def begin_all(runs, measured, seed, num_chains):
-        return lifted(lambda table: begin(*table, seed, num_chains), len(measured.mask) > 1)((runs, measured))
+        return lifted(lambda table: begin(*table, seed, num_chains))((runs, measured))
 
     def draw_all(runs, measured, chains, adapt, length):
-        tables = runs, measured, chains
-        abreast = len(chains.position) > 1 and not model.mixes  # a draw that mixes has work of its own between the trees
-        return lifted(lambda table: draw(*table, adapt, length, abreast), abreast)(tables)
+        return lifted(lambda table: draw(*table, adapt, length))((runs, measured, chains))
 
     def propose_all(runs, measured, chains, seed, count):
         return jax.vmap(lambda r, m, c: propose(r, m, c, seed, count))(runs, measured, chains)
