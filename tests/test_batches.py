@@ -9,11 +9,14 @@ import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 
+import jax
 import numpy as np
 import pytest
 
 import lossband as lb
-from lossband import batches
+from lossband import batches, nuts
+from lossband.problem import pose
+from lossband.programs import programs
 
 OPTIONS = dict(law="chinchilla", drift=None, num_warmup=100, num_samples=100, seed=0, batch=2)
 
@@ -116,3 +119,19 @@ def test_two_devices_share_tables_or_chains_and_give_the_same(tables, serial):
     for mine, theirs in [(one, serial[0]), (two, serial[1]), (chains, serial[0])]:
         np.testing.assert_allclose(mine[:, 0], theirs.sites["E"][:, 0], rtol=0.02)
         assert abs(mine.mean() - theirs.sites["E"].mean()) < 0.3 * theirs.sites["E"].std()
+
+
+def test_side_by_side_as_on_an_accelerator_chains_take_the_same_draws(tables, quick_compile, monkeypatch):
+    problem = pose(tables[0], "chinchilla", drift=None)
+
+    def drawn():
+        begin, draw, *_ = programs(problem.model)
+        chains, measured, *_ = jax.jit(begin, static_argnums=3)(*problem.arrays, np.int64(0), 2)
+        return jax.jit(draw, static_argnums=4)(problem.arrays[0], measured, chains, np.int32(nuts.TUNE), 30)[1]
+
+    with jax.enable_x64(True):
+        waiting = drawn()
+        monkeypatch.setattr(nuts, "lifted", jax.vmap)
+        together = drawn()
+    np.testing.assert_array_equal(together["steps"][:, :5], waiting["steps"][:, :5])
+    np.testing.assert_allclose(together["position"][:, :5], waiting["position"][:, :5], rtol=1e-6)
