@@ -195,6 +195,13 @@ def test_an_average_mixes_by_weight(posteriors, grid):
     assert list(mixed.predict(new)) == list(posteriors["plain"].predict(new))
 
 
+def test_half_the_draws_of_a_fit_in_turn_with_a_simpler_one_are_of_both(posteriors):
+    """Every second draw of the default is without drift: evenly spaced picks took that half alone."""
+    (picked, _) = lb.average(posteriors, weights={"default": 1.0, "plain": 1.0})._picked().values()
+    exact = posteriors["default"].sites["tau"].ravel()[picked] == 0
+    assert len(picked) == 2000 and abs(exact.mean() - 0.5) < 4 * np.sqrt(0.25 / 2000)
+
+
 def test_many_tables_are_averaged_in_one_call(grid, posteriors):
     laws = {"default": {}, "plain": {"law": "chinchilla", "drift": None}}
     small, large = averaged_many([grid[grid.params < 9e8], grid], laws, cuts=1, **QUICK)

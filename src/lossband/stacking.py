@@ -141,7 +141,7 @@ class Average(Forecast):
         return widest(post.problem for name, post in self.posteriors.items() if self.weights[name] > 0)
 
     def draws(self, new, *, kind="observation", columns=None):
-        """Draws of the loss at new rows, as in `Posterior.draws`: from each law its share, evenly spaced among its own."""
+        """Draws of the loss at new rows, as in `Posterior.draws`: from each law its share, at random among its own."""
         import xarray
 
         drawn = [
@@ -159,14 +159,15 @@ class Average(Forecast):
         return np.logaddexp.reduce(parts)
 
     def _picked(self):
-        """Which draws are taken of each law, by largest remainders."""
+        """Which draws are taken of each law: counts by largest remainders; at random, for every other one may be of a simpler law."""
         sizes = {n: self.posteriors[n].stats["energy"].size for n, w in self.weights.items() if w > 0}
         total = min(sizes.values())
         wanted = {name: self.weights[name] * total for name in sizes}
         counts = {name: int(share) for name, share in wanted.items()}
         for name in sorted(wanted, key=lambda n: counts[n] - wanted[n])[: total - sum(counts.values())]:
             counts[name] += 1
-        return {n: ((np.arange(c) + 0.5) * sizes[n] / c).astype(int) for n, c in counts.items() if c}
+        rng = np.random.default_rng(0)
+        return {n: np.sort(rng.choice(sizes[n], c, replace=False)) for n, c in counts.items() if c}
 
     def __repr__(self):
         parts = ", ".join(f"{name} {weight:.2f}" for name, weight in self.weights.items())
