@@ -1,6 +1,6 @@
 """How true the bands are: every model on every development split, out of sample.
 
-    python -m benchmarks.calibration plain coupled default huber
+    python -m benchmarks.calibration plain exact default huber
     python -m benchmarks.calibration --set chinchilla --json calibration.json default
     python -m benchmarks.calibration huber ssl-separable ssl-joint --processes 2
     python -m benchmarks.calibration --ablation
@@ -29,6 +29,8 @@ MODELS = {
     "plain": dict(law="chinchilla", drift=None),
     "plain+drift": dict(law="chinchilla"),
     "coupled": dict(law="coupled", drift=None),
+    "coupled+drift": dict(law="coupled"),
+    "exact": dict(drift=None),
     "default": dict(),
     "normal": dict(noise="normal"),
     "drift": dict(drift=lb.Drift(averaged=False)),
@@ -40,7 +42,8 @@ MODELS = {
 ABLATION = {  # the default with one part switched off, or on: what is switched -> model
     "default": "default",
     "- averaging": "drift",
-    "- drift": "coupled",
+    "- drift": "exact",
+    "- loops": "coupled+drift",
     "- edge": "no edge",
     "- coupling": "plain+drift",
     "- coupling, - drift": "plain",
@@ -59,13 +62,7 @@ def forecasts(model, chosen, *, seed=0, options=None, processes=1):
     """Predictive draws `(sample, row)` of a model at every split's test rows, and the worst R-hat and divergences of each fit."""
     if model in RIVALS:
         return [(draws, np.nan, np.nan) for draws in _rival(model, chosen, seed, processes)]
-    options = options or MODELS[model]
-    posteriors = lb.fit_many(
-        [s.train for s in chosen],
-        options.get("law", "coupled"),
-        seed=seed,
-        **{k: v for k, v in options.items() if k != "law"},
-    )
+    posteriors = lb.fit_many([s.train for s in chosen], seed=seed, **(options or MODELS[model]))
     return [
         (post.draws(s.test).to_numpy(), post.health.rhat_max, post.health.divergences)
         for post, s in zip(posteriors, chosen, strict=True)
@@ -122,7 +119,7 @@ def averaged(scores, baseline="plain"):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "models", nargs="*", default=["plain", "coupled", "default", *RIVALS], choices=[*MODELS, *RIVALS]
+        "models", nargs="*", default=["plain", "exact", "default", *RIVALS], choices=[*MODELS, *RIVALS]
     )
     parser.add_argument("--ablation", action="store_true", help="the default's parts, switched off and on one at a time")
     parser.add_argument("--processes", type=int, default=1, help="splits that a rival fits at once")

@@ -125,6 +125,20 @@ def recurrence_natural(v, x):
     )
 
 
+def in_place_of_params(effective):
+    """The equations of `coupled` with something else as the parameters; `effective` is of the inputs or of their centres."""
+    equation = lambda v, x, c: coupled_equation(v, {**x, "params": effective(v, x)}, {**c, "params": effective(v, c, centre=True)})  # noqa: E731
+    return equation, lambda v, x: coupled_natural(v, {**x, "params": effective(v, x)})
+
+
+def recurrent(v, x, centre=False):
+    return x["params_once"] + x["params_rec"] if centre else effective(v, x)
+
+
+def all_looped(v, x, centre=False):
+    return x["params"] * x["loops"] ** v["phi"]
+
+
 STEP = ("params", "tokens", "loops", "max_loops")
 
 
@@ -243,6 +257,15 @@ CASES = {
         recurrence_equation,
         recurrence_natural,
         (("params_once", "params_rec"), ("tokens",)),
+    ),
+    "coupled_recurrence": Case(
+        ("params_once", "params_rec", "loops", "tokens"),
+        SUM | {"phi": 0.46, "g": 0.57},
+        *in_place_of_params(recurrent),
+        (("params_once", "params_rec"), ("tokens",)),
+    ),
+    "coupled_looped": Case(
+        (*TWO, "loops"), SUM | {"phi": 0.46, "g": 0.57}, *in_place_of_params(all_looped), (("params",), ("tokens",))
     ),
     "power": Case(
         ("tokens",),
@@ -423,7 +446,7 @@ def test_every_coefficient_has_a_finite_gradient_and_moves_the_curve(name):
 def test_more_of_an_input_lowers_the_loss_or_raises_it_whatever_the_coefficients(name):
     runs = runs_for(name)
     fixed = (
-        {"phi": 0.46} if name == "recurrence" else {}
+        {"phi": 0.46} if "phi" in CASES[name].values else {}
     )  # a loop may be worth less than nothing by its prior
 
     def total(inputs):
@@ -601,11 +624,19 @@ def test_each_shortage_alone_costs_the_natural_coefficient():
     )
 
 
-def test_compute_of_recurrence_is_the_parameters_applied_times_the_tokens():
-    runs = runs_for("recurrence")
+@pytest.mark.parametrize("name", ["recurrence", "coupled_recurrence", "coupled_looped"])
+def test_compute_of_loops_is_the_parameters_applied_times_the_tokens(name):
+    runs = runs_for(name)
     x = runs.inputs
-    applied = x["params_once"] + x["loops"] * x["params_rec"]
-    np.testing.assert_allclose(LAWS["recurrence"].compute(runs), applied * x["tokens"], rtol=1e-14)
+    applied = x.get("params_once", 0.0) + x["loops"] * x.get("params_rec", x.get("params"))
+    np.testing.assert_allclose(LAWS[name].compute(runs), applied * x["tokens"], rtol=1e-14)
+
+
+def test_the_default_law_reads_the_loops_where_they_vary():
+    table = table_of("coupled_recurrence").assign(params=1e9 * np.linspace(1, 2, ROWS))
+    looped, once = table.drop(columns=["params_once", "params_rec"]), table.assign(loops=4.0)
+    found = [find_law(None, rows).name for rows in (table, looped, once, table[["tokens", "loss"]])]
+    assert found == ["coupled_recurrence", "coupled_looped", "coupled", "power_saturated"]
 
 
 def log_normal(median, width):
@@ -619,6 +650,12 @@ STATED = {  # (smallest loss, median loss, smallest inputs) -> coefficient -> pr
         "beta": log_normal(0.32, 0.45),
         "g": (dist.LogNormal, (-0.6, 0.4)),
     },
+    **dict.fromkeys(("coupled_recurrence", "coupled_looped"), lambda *_: {
+        "phi": (dist.Normal, (0.5, 0.4)),
+        "alpha": log_normal(0.28, 0.4),
+        "beta": log_normal(0.32, 0.45),
+        "g": (dist.LogNormal, (-0.6, 0.4)),
+    }),
     "kaplan": lambda least, typical, _: {
         "R": log_normal(typical, 0.3),
         "p": (dist.Uniform, (0.0, 1.0)),
@@ -761,7 +798,7 @@ def test_a_law_is_its_simpler_one_where_what_only_it_has_is_zero(name):
 def test_laws_are_found_by_name_by_themselves_and_by_default():
     table = table_of("looped")
     assert find_law("kaplan", table) is kaplan and find_law(kaplan, table) is kaplan
-    assert find_law(None, table) is coupled
+    assert find_law(None, table.drop(columns="loops")) is coupled
     one = find_law(None, table[["loops", "loss"]].assign(params=3e7))
     assert (one.name, one.inputs) == ("power_saturated", ("loops",))
 

@@ -2,12 +2,12 @@
 
 from .base import LAWS, Law, find_law, law
 from .curve import curve
-from .looped import looped, looped_step, recurrence
+from .looped import coupled_looped, coupled_recurrence, looped, looped_step, recurrence
 from .position import position, position_by_size, position_by_step
 from .scale import chinchilla, coupled, data_constrained, kaplan
 from .shape import shape
 from .single import bnsl, power_law, power_no_floor, power_saturated, power_shifted
-from .terms import coupling, exponent, floor, power, valley, weight
+from .terms import coupling, exponent, floor, power, shortages, valley, weight
 
 __all__ = [
     "LAWS",
@@ -15,6 +15,8 @@ __all__ = [
     "bnsl",
     "chinchilla",
     "coupled",
+    "coupled_looped",
+    "coupled_recurrence",
     "coupling",
     "curve",
     "data_constrained",
@@ -35,6 +37,7 @@ __all__ = [
     "power_shifted",
     "recurrence",
     "shape",
+    "shortages",
     "valley",
     "weight",
 ]

@@ -15,6 +15,7 @@ from ..store import code_of, code_of_modules, remembered
 from ..table import INPUTS, numbers, varying
 
 LAWS = {}  # every named law, filled by the @law decorator
+DEFAULTS = ("coupled_recurrence", "coupled_looped", "coupled")  # of a table in whose rows all their inputs vary
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,11 +155,11 @@ def law(*, inputs, source="", name=None, compute=None, **about):
 def find_law(wanted, frame):
     """The `Law` that a user means: a name, a law, a NumPyro function of the runs, or None for the default.
 
-    The default is `coupled` where the table has params and tokens, else `power_saturated` of its one varying input.
+    The default is the first law of `DEFAULTS` whose inputs all vary in the table, else `power_saturated` of its one varying input.
     """
-    present = varying(frame)
     if wanted is None:
-        wanted = "coupled" if {"params", "tokens"} <= set(present) else "power_saturated"
+        present = set(varying(frame))
+        wanted = next((name for name in DEFAULTS if present.issuperset(LAWS[name].inputs)), "power_saturated")
     if isinstance(wanted, str):
         if wanted not in LAWS:
             raise InputError(

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from ..later import dist, numpyro
 from .base import law
-from .terms import coupling, exponent, floor, log_sum, power, weight
+from .terms import exponent, floor, log_sum, power, shortages, weight
 
 
 @law(inputs=("params", "tokens"), source="Hoffmann et al. 2022, arXiv:2203.15556, eq. 2")
@@ -55,14 +55,7 @@ def coupled(runs):
     Over eleven public sweeps the posterior means of g under a wide prior run from .31 to .90, which is where its
     prior comes from. With E = 0 and g = beta it is Kaplan's law.
     """
-    E = floor(runs)
-    A, alpha = weight(runs.params, "A", slope="alpha"), exponent("alpha", 0.28, 0.4)
-    B, beta = weight(runs.tokens, "B", slope="beta"), exponent("beta", 0.32, 0.45)
-    g = numpyro.sample("g", dist.LogNormal(-0.6, 0.4))
-    p = numpyro.deterministic("p", A / (A + B))
-    numpyro.deterministic("A_natural", (A + B) * p**g * runs.params.centre**alpha)
-    numpyro.deterministic("B_natural", (A + B) * (1 - p) ** g * runs.tokens.centre**beta)
-    return E + coupling(runs.params, runs.tokens, A, alpha, B, beta, g)
+    return floor(runs) + shortages(runs.params, runs.tokens)
 
 
 @law(inputs=("params", "tokens"), source="Kaplan et al. 2020, arXiv:2001.08361, eq. 1.5")

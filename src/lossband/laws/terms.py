@@ -75,6 +75,24 @@ def coupling(one, other, A, alpha, B, beta, g):
     return (A + B) * jnp.exp(g * short)
 
 
+def shortages(params, tokens):
+    r"""What parameters and tokens cost together beyond the floor, coupled: the sites A, alpha, B, beta and g of the law `coupled`.
+
+    Args:
+        params, tokens: the two inputs as columns; what stands in for parameters, such as looped ones, may take their place.
+
+    Returns:
+        Loss, `(row,)`.
+    """
+    A, alpha = weight(params, "A", slope="alpha"), exponent("alpha", 0.28, 0.4)
+    B, beta = weight(tokens, "B", slope="beta"), exponent("beta", 0.32, 0.45)
+    g = numpyro.sample("g", dist.LogNormal(-0.6, 0.4))
+    p = numpyro.deterministic("p", A / (A + B))
+    numpyro.deterministic("A_natural", (A + B) * p**g * params.centre**alpha)
+    numpyro.deterministic("B_natural", (A + B) * (1 - p) ** g * tokens.centre**beta)
+    return coupling(params, tokens, A, alpha, B, beta, g)
+
+
 def log_sum(a, b):
     """ln(e^a + e^b), as `jnp.logaddexp` for finite numbers at a third of its cost: two exponentials and one logarithm."""
     most = jax.lax.stop_gradient(jnp.maximum(a, b))
