@@ -98,7 +98,7 @@ def main():
     if not args.score:
         return
     parts = []
-    for name in ("plain", "default"):
+    for name in ("plain", "coupled+drift"):
         parts.append(scored(name, used, forecasts(name, used)))
     for group in dict.fromkeys(split.group for split in used):
         (g, tau) = (found[group][name] for name in ("ln g", "ln tau"))

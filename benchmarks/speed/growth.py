@@ -79,14 +79,12 @@ def sets(kind, count):
     posts = lb.fit_many(tables, seed=0, **options)
     seconds = time.perf_counter() - started
     steps = np.stack([post.stats["steps"] for post in posts])
-    batches = [steps[i : i + options["batch"]] for i in range(0, count, options["batch"])]
     return {
         "seconds": seconds,
         "fits_per_second": count / seconds,
         "first_batch": first,
         "batch": options["batch"],
         "leapfrogs": float(steps.mean()),
-        "lockstep_waste": float(np.mean([each.max(axis=(0, 1)).mean() for each in batches]) / steps.mean()),
         "rhat_below_1.01": float(np.mean([post.health.rhat_max < 1.01 for post in posts])),
         "ess_min_median": float(np.median([post.health.ess_min for post in posts])),
         "divergences": int(sum(post.health.divergences for post in posts)),

@@ -47,7 +47,7 @@ def sample(
     options = (num_warmup, num_samples, num_chains), method, seed
     paths = [folder and Path(folder) / f"{_name(problem, options)}.nc" for problem in every]
     posteriors = [_kept(*each) for each in zip(paths, every, strict=True)]
-    chunks = list(_chunks(every, posteriors, batch))
+    chunks = list(_chunks(every, posteriors, batch, whole=executor is not None))
     with _bar(progress, len(chunks) * (1 if executor else _num_steps(num_warmup, num_samples))) as bar:
         jobs = [([every[i] for i in chunk], size, *options) for chunk, size in chunks]
         for (chunk, _), fitted in zip(chunks, _run(executor, jobs, bar), strict=True):
@@ -61,15 +61,29 @@ def sample(
     return posteriors[: len(problems)]
 
 
-def _chunks(problems, posteriors, batch):
-    """(positions of problems of one model and size without a posterior, size to which their number is padded)."""
+def _chunks(problems, posteriors, batch, *, whole):
+    """(positions of problems of one model and size without a posterior, how many of them one program takes).
+
+    As many as one program takes, or, as a unit of work for an executor, a `whole` batch.
+    """
     groups = {}
     for i, problem in enumerate(problems):
         groups.setdefault((problem.model, problem.size), []).append(i)
-    size = min(batch, max(map(len, groups.values()), default=1))  # one number of tables, one program
+    size = _together(batch, max(map(len, groups.values()), default=1))  # one number of tables, one program
+    step = batch if whole else size
     for group in groups.values():
         left = [i for i in group if posteriors[i] is None]
-        yield from ((left[i : i + size], size) for i in range(0, len(left), size))
+        yield from ((left[i : i + step], size) for i in range(0, len(left), step))
+
+
+def _together(batch, largest):
+    """How many problems one program takes, of groups of which the largest has so many; the last of a group is padded to it.
+
+    On a processor, where they run one after another, padding costs as much as fits do: a sixteenth of a group at most, and several only
+    because a call of a program has a cost of its own.
+    """
+    wanted = max(jax.device_count(), largest // 16) if jax.default_backend() == "cpu" else largest
+    return min(batch, wanted)
 
 
 def _run(executor, jobs, bar):
@@ -125,11 +139,13 @@ def _kept(path, problem):
 
 
 def fit_chunk(problems, size, counts, method, seed, bar=None):
-    """Posteriors of problems of one model and one size, padded to `size` of them: a unit of work for any process."""
+    """Posteriors of problems of one model and one size, by programs that take `size` of them: a unit of work for any process."""
+    bar = _bar(False, 1) if bar is None else bar
+    parts = [problems[i : i + size] for i in range(0, len(problems), size)]
     with jax.enable_x64(True), OneThread():
         keep_compiled()
-        padded = problems + problems[-1:] * (size - len(problems))
-        return _sample(padded, len(problems), *counts, method, seed, _bar(False, 1) if bar is None else bar)
+        padded = ((part + part[-1:] * (size - len(part)), len(part)) for part in parts)
+        return [post for full, wanted in padded for post in _sample(full, wanted, *counts, method, seed, bar)]
 
 
 def _num_steps(num_warmup, num_samples):

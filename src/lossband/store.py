@@ -61,20 +61,21 @@ def stored(function, identity, *, static=()):
     kept = identity is not None and importlib.util.find_spec("flatbuffers")  # what JAX writes programs with
 
     def call(*arguments, **fixed):
-        # no weak types: the store does not keep them, and a result that is an argument again must find its program
-        kinds = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), arguments)
-        shapes = repr((jax.tree.flatten(kinds), sorted(fixed.items())))
-        if shapes in ready:
-            return ready[shapes](*arguments)
+        leaves, structure = jax.tree.flatten(arguments)
+        form = structure, tuple((np.shape(leaf), leaf.dtype) for leaf in leaves), tuple(sorted(fixed.items()))
+        if form in ready:
+            return ready[form](*arguments)
         with TRACING:  # of several threads one compiles, and the others wait for it
-            if shapes not in ready:
+            if form not in ready:
                 program = functools.partial(jitted, **fixed)
                 if kept:
-                    name = digest(function.__qualname__, identity, surroundings(), shapes)
+                    # no weak types: the store does not keep them, and a result that is an argument again must find its program
+                    kinds = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), arguments)
+                    name = digest(function.__qualname__, identity, surroundings(), repr((jax.tree.flatten(kinds), form[-1])))
                     program = jax.jit(_exported(folder() / f"{name}.program", jitted, kinds, fixed).call)
-                result, ready[shapes] = program(*arguments), program
+                result, ready[form] = program(*arguments), program
                 return result
-        return ready[shapes](*arguments)
+        return ready[form](*arguments)
 
     return call
 
