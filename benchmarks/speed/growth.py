@@ -19,7 +19,7 @@ LONG = {  # name -> options of the fit of one curve
     "ou": {"law": "power", "noise": "normal+ou"},
 }
 FITTED = {"independent": 100_000, "ou": 1_000}  # rows up to which the whole fit is timed too
-BATCH = 64
+BATCH = 16
 
 
 def rows(kind, count):
