@@ -79,8 +79,8 @@ def _chunks(problems, posteriors, batch, *, whole):
 def _together(batch, largest):
     """How many problems one program takes, of groups of which the largest has so many; the last of a group is padded to it.
 
-    On a processor, where they run one after another, padding costs as much as fits do: a sixteenth of a group at most, and several only
-    because a call of a program has a cost of its own.
+    On a processor, where they run one after another, padding costs as much as fits do: less than a sixteenth of the largest group, and several
+    together only because a call of a program has a cost of its own.
     """
     wanted = max(jax.device_count(), largest // 16) if jax.default_backend() == "cpu" else largest
     return min(batch, wanted)

@@ -71,6 +71,11 @@ def looped_step(runs):
     )
 
 
+def _worth_of_a_loop():
+    """phi: 0 is nothing, 1 a copy of the looped parameters; also below 0 and above 1."""
+    return numpyro.sample("phi", dist.Normal(0.5, 0.4))
+
+
 def _applied(runs):
     """Parameters applied to a token, `(row,)`: those of the loop once a loop."""
     return runs.params_once.values + runs.loops.values * runs.params_rec.values
@@ -78,8 +83,7 @@ def _applied(runs):
 
 def _effective(runs):
     """N_once + r^phi N_rec as a column, with phi sampled."""
-    phi = numpyro.sample("phi", dist.Normal(0.5, 0.4))
-    once, rec = runs.params_once, runs.params_rec
+    phi, once, rec = _worth_of_a_loop(), runs.params_once, runs.params_rec
     values = once.values + runs.loops.values**phi * rec.values
     return type(once)(values, once.centre + rec.centre, jnp.minimum(once.least, rec.least), once.typical)
 
@@ -156,6 +160,6 @@ def coupled_looped(runs):
     g                 coupling; 1 is none                        none          as in `coupled`
     ================  =========================================  ============  ============================
     """
-    phi, N, T = numpyro.sample("phi", dist.Normal(0.5, 0.4)), runs.params, runs.loops
+    phi, N, T = _worth_of_a_loop(), runs.params, runs.loops
     effective = type(N)(N.values * T.values**phi, N.centre * T.centre**phi, N.least, N.typical)
     return floor(runs) + shortages(effective, runs.tokens)
