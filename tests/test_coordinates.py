@@ -109,12 +109,13 @@ def test_coordinates_are_the_level_the_slopes_and_the_shares(name):
     E, A, B = prior["E"], prior["A"], prior["B"]
     wanted = {"E": np.log((E + A + B) / typical), "B": np.log(prior["beta"] * B), "beta": np.log(B / E)}
     free = name == "bounded exponent"
-    wanted |= {"A": np.log(A / E)} if free else {"A": np.log(prior["alpha"] * A), "alpha": np.log(A / E)}
+    share = np.log(A / (B + E))
+    wanted |= {"A": share} if free else {"A": np.log(prior["alpha"] * A), "alpha": share}
     for site, value in wanted.items():
         np.testing.assert_allclose(vector[:, sorted(prior).index(site)], value, rtol=1e-9, atol=1e-12, err_msg=site)
 
 
-def test_what_has_no_exponent_stands_beside_the_floor_and_a_shift_flattens_the_slope():
+def test_what_has_no_exponent_has_a_share_alone_and_a_shift_flattens_the_slope():
     prior, vector, typical = tried("annealed")["prior"], tried("annealed")["vector"], space_of("annealed").runs.unit.typical
     E, A, C, alpha = (prior[name] for name in ("E", "A", "C", "alpha"))
     wanted = {"E": np.log((E + A + C) / typical), "A": np.log(alpha * A), "alpha": np.log(A / (E + C)), "C": np.log(C / E)}
@@ -127,6 +128,17 @@ def test_what_has_no_exponent_stands_beside_the_floor_and_a_shift_flattens_the_s
     np.testing.assert_allclose(vector[:, sorted(prior).index("t")], np.log(prior["t"] * prior["A"] / slope), rtol=1e-9)
 
 
+def test_the_last_term_takes_from_the_floor_alone():
+    """As the loss due to loops does, which the data hardly tell from the floor: no other term is moved."""
+    space, vector = space_of("looped"), tried("looped")["vector"][0]
+    moved = vector.at[sorted(space.sites).index("gamma")].add(3.0)
+    before, after = space.constrained(vector), space.constrained(moved)
+    assert after["C"] > 1.5 * before["C"]
+    for site in ("A", "alpha", "t1", "B", "beta", "t2"):
+        np.testing.assert_allclose(after[site], before[site], rtol=1e-9, err_msg=site)
+    np.testing.assert_allclose(after["C"] + after["E"], before["C"] + before["E"], rtol=1e-9)
+
+
 def test_without_a_floor_in_logarithms_slopes_and_exponents_are_moved():
     prior, vector = tried("bounded floor")["prior"], tried("bounded floor")["vector"]
     place = {site: i for i, site in enumerate(sorted(prior))}
@@ -137,8 +149,8 @@ def test_without_a_floor_in_logarithms_slopes_and_exponents_are_moved():
 def test_no_wall_is_near_however_the_loss_is_shared():
     """Where next to nothing of it is the floor's, the potential and its slope are finite."""
     space, prior, vector = space_of("chinchilla"), tried("chinchilla")["prior"], tried("chinchilla")["vector"][0]
-    shares = jnp.array([sorted(prior).index("alpha"), sorted(prior).index("beta")])
-    far = jnp.stack([vector.at[shares].add(out) for out in (-3.0, 3.0, 30.0, 300.0)])
+    last = sorted(prior).index("beta")  # ln(B / E)
+    far = jnp.stack([vector.at[last].add(out) for out in (-3.0, 3.0, 30.0, 300.0)])
     heights, slopes = jax.jit(jax.vmap(jax.value_and_grad(space.potential)))(far)
     assert np.isfinite(heights).all() and np.isfinite(slopes).all()
 

@@ -3,15 +3,15 @@ r"""Where NUTS moves: a vector of coordinates in which loss laws are close to Ga
 The data fix the loss at the centre of the inputs and its slopes there far better than they fix E, A and alpha by
 themselves. So in place of ln E, ln A, ln alpha, ln B, ln beta, ... the sampler moves
 
-    ln(F + A + B + ...)                      the level; F = E + C, all that has no exponent
-    ln(alpha A), ln(beta B), ...             the local slopes; of a shifted input, ln(alpha A x0 / (x0 + t))
-    ln(A / F), ln(B / F), ..., ln(C / E)     the shares, which the data may not see
-    ln(t A / slope)                          a shift t, whose bend the data see: about t is slope / A times the centre
+    ln(A + B + C + E)                          the level
+    ln(alpha A), ln(beta B), ...               the local slopes; of a shifted input, ln(alpha A x0 / (x0 + t))
+    ln(A / (B + C + E)), ..., ln(C / E)        the shares, which the data may not see: each term over those after it and the floor
+    ln(t A / slope)                            a shift t, whose bend the data see: about t is slope / A times the centre
 
 and the rest as NumPyro's unconstrained values. The shares are free: however little of the loss is the floor's, no wall is near,
-where coordinates of level, slopes and exponents would end at E = 0. This change keeps the volume. Terms mark their
-sites (`infer={"slope": "alpha"}`, or `{"level": True}` for a coefficient like C, which is told from the floor only where its input
-moves); the
+where coordinates of level, slopes and exponents would end at E = 0. And the last term, which in a law of loops the data hardly tell
+from the floor, takes from it without moving the others. This change keeps the volume. Terms mark their
+sites (`infer={"slope": "alpha"}`, or `{"level": True}` for a coefficient without an exponent); the
 priors stay on the named coefficients. An exponent that is not sampled in its logarithm, as under a Beta prior, is moved
 as it is, and its coefficient by its share. A law without a floor keeps ln alpha in place of the share; one
 that marks nothing is sampled as it is.
@@ -65,13 +65,9 @@ class Space:
 
     @property
     def shares(self):
-        """coefficient -> the site in whose place its ln(A / F) is moved: its exponent, or itself where that has no slope."""
-        return {name: self.slopes.get(name, name) for name in self.marked("slope")} if self.floor else {}
-
-    @property
-    def flat(self):
-        """The coefficients that stand beside the floor in F."""
-        return list(self.marked("level")) if self.floor else []
+        """coefficient -> the site in whose place its share is moved: its exponent, or itself where that has no slope; in the law's order."""
+        marked = self.marked("slope") | self.marked("level")
+        return {name: self.slopes.get(name, name) for name in self.sites if name in marked} if self.floor else {}
 
     @property
     def floor(self):
@@ -87,10 +83,11 @@ class Space:
         free = {name: self.transform(name).inv(values[name]) for name in self.sites}
         moved = dict(free)
         if self.floor:
-            flat = values[self.floor] + sum(values[a] for a in self.flat)
-            moved[self.floor] = jnp.log((flat + sum(values[a] for a in self.shares)) / self.runs.unit.typical)
-            moved |= {place: free[a] - jnp.log(flat) for a, place in self.shares.items()}
-            moved |= {a: free[a] - free[self.floor] for a in self.flat}
+            rest = values[self.floor]
+            for a, place in reversed(self.shares.items()):
+                moved[place] = free[a] - jnp.log(rest)
+                rest = rest + values[a]
+            moved[self.floor] = jnp.log(rest / self.runs.unit.typical)
         for a, alpha in self.slopes.items():
             moved[a] = free[a] + free[alpha] - self.bend(a, free)
             if (shift := self.shift(a)) and a in self.shares:
@@ -107,11 +104,11 @@ class Space:
         moved = self._unravel(vector)
         free = dict(moved)
         if self.floor:
-            level = moved[self.floor] + jnp.log(self.runs.unit.typical)
-            flat = level - _log_of_all(moved, self.shares.values())
-            free[self.floor] = flat - _log_of_all(moved, self.flat)
-            free |= {a: flat + moved[place] for a, place in self.shares.items()}
-            free |= {a: free[self.floor] + moved[a] for a in self.flat}
+            rest = moved[self.floor] + jnp.log(self.runs.unit.typical)
+            for a, place in self.shares.items():
+                rest = rest - jax.nn.softplus(moved[place])
+                free[a] = rest + moved[place]
+            free[self.floor] = rest
         for a, alpha in self.slopes.items():
             if (shift := self.shift(a)) and a in self.shares:
                 free[shift] = moved[shift] + moved[a] - free[a]
@@ -134,11 +131,6 @@ class Space:
     def _unravel(self):
         example = {name: self.transform(name).inv(site["value"]) for name, site in self.sites.items()}
         return ravel_pytree(example)[1]
-
-
-def _log_of_all(over, names):
-    """ln of the sum of a whole and its parts, from the logs of the parts over the whole."""
-    return jax.nn.logsumexp(jnp.stack([0.0, *(over[name] for name in names)]))
 
 
 def is_latent(site):
