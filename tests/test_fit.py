@@ -218,11 +218,14 @@ def test_every_other_draw_of_an_averaged_drift_takes_the_law_as_exact(grid, defa
     assert (default_post.weights[:, 1::2] == 0).all() and default_post.weights[:, 0::2].any()
     assert default_post.health.rhat_max == max(drifting.health.rhat_max, exact.health.rhat_max)
     assert default_post.health.divergences == default_post.stats["diverging"].sum()
-    far = pd.DataFrame({"params": [1e13], "tokens": [1e15]})
-    curve = np.log(default_post.draws(far, kind="mean").to_numpy()[:, 0])
-    law = np.log(law_losses(default_post.problem, default_post._draws, far)[:, 0])
-    np.testing.assert_allclose(curve[1::2], law[1::2], atol=1e-12)  # no continuation and no edge beyond the data either
-    assert (np.abs(curve[0::2] - law[0::2]) > 1e-9).all()
+    # as much compute as the data have: no continuation of a path; and a decade beyond: the edge in every draw, and no path in the exact ones
+    N, D = grid.params.max(), grid.tokens.max()
+    beyond = pd.DataFrame({"params": [10 * N, 10 * N, 100 * N], "tokens": [D / 10, D, D]})
+    curve = np.log(default_post.draws(beyond, kind="mean").to_numpy())
+    drift = curve - np.log(law_losses(default_post.problem, default_post._draws, beyond))
+    np.testing.assert_allclose(drift[1::2, 0], 0.0, atol=1e-12)
+    np.testing.assert_allclose(drift[1::2, 2], 2 * drift[1::2, 1], rtol=1e-9)
+    assert (np.abs(drift[:, 1]) > 1e-12).all() and (np.abs(drift[0::2, 0]) > 1e-12).all()
 
 
 def test_a_law_that_no_run_follows_exactly_has_the_drift_in_every_draw(grid, default_post):

@@ -22,6 +22,7 @@ from .errors import InputError
 from .later import dist, numpyro
 
 CELLS = 16  # pieces of a path inside the data, or one between each two levels where there are fewer
+EDGE_WIDTH = 1.0  # of ln of the edge's scale
 BEYOND = 0.05 * 1.25 ** np.arange(32)  # widths of the pieces beyond, decades: they reach 250 decades out
 
 
@@ -31,20 +32,25 @@ class Drift:
 
     tau: median and log-width of the share of the training variation that the law may miss.
     edge: median departure per decade of compute beyond the data, as a share of the mean slope of ln loss over the
-        decades that the rows span; its scale is LogNormal(ln edge, 0.5).
-    averaged: let every other draw take the law as exact, without drift; or, where the law has a `simpler` one, be of that.
+        decades that the rows span. It is in every draw, for no law is exact where nobody looked. Its scale is
+        LogNormal(ln edge, 1): most sweeps go on as they were, some do not (benchmarks/README.md).
+    averaged: let every other draw take the law as exact inside the data, without paths; or, where the law has a `simpler` one, be of that.
         Errors inside the data look cleaner than those beyond, so the data are not asked how likely either view is: both
         weigh the same. It is sharper where the law is right and as wide where it is not (benchmarks/README.md). False
         has the law and its drift in every draw, and so have laws that no run follows exactly (`Law.exact`), `curve` for one.
     """
 
     tau: tuple = (0.15, 0.8)
-    edge: float = 0.15
+    edge: float = 0.08
     averaged: bool = True
 
     def scale(self):
         """Sample `tau`, the drift's one free scale."""
         return numpyro.sample("tau", dist.LogNormal(jnp.log(self.tau[0]), self.tau[1]))
+
+    def edge_scale(self, unit):
+        """Scale of the edge, from standard normal draws of the same shape."""
+        return self.edge * np.exp(EDGE_WIDTH * unit)
 
 
 def find_drift(wanted):

@@ -76,6 +76,8 @@ def _curves(law):
 def drift_draws(problem, draws, new, *, paired=False):
     """Drift at new rows, `(sample, row)`: the fitted paths inside, their fresh continuations and the edge beyond.
 
+    A draw of an averaged drift that takes the law as exact has no path, and the edge all the same.
+
     With `paired`, row i is for draw i alone, as where each draw has its own optimum: `(sample,)`.
     """
     if problem.model.drift is None:
@@ -89,13 +91,8 @@ def drift_draws(problem, draws, new, *, paired=False):
     basis = problem.paths.beyond(new)
     fresh = _generator(draws, "drift").standard_normal((len(draws.weights), basis.shape[1] + 2))
     beyond = along(draws.sites["tau"][:, None] * fresh[:, 2:], basis)
-    edge = _edge_scale(problem, draws, fresh) * fresh[:, 1]
+    edge = problem.model.drift.edge_scale(fresh[:, 0]) * fresh[:, 1]
     return inside + beyond + along(edge[:, None], problem.paths.edge(problem.compute(new))[:, None])
-
-
-def _edge_scale(problem, draws, fresh):
-    """Scale of the edge in each draw, `(sample,)`: none where the draw takes the law as exact."""
-    return problem.model.drift.edge * np.exp(0.5 * fresh[:, 0]) * (draws.sites["tau"] > 0)
 
 
 def _run_effects(problem, draws, new):
@@ -157,7 +154,7 @@ def _drift_moments(problem, draws, new):
         return 0.0, 0.0
     basis = problem.paths.beyond(new)
     fresh = _generator(draws, "drift").standard_normal((len(draws.weights), basis.shape[1] + 2))
-    edge = _edge_scale(problem, draws, fresh)
+    edge = problem.model.drift.edge_scale(fresh[:, 0])
     beyond = draws.sites["tau"][:, None] ** 2 * (basis**2).sum(1)
     at_edge = edge[:, None] * problem.paths.edge(problem.compute(new))
     return draws.weights @ problem.paths.inside(new).T, beyond + at_edge**2
