@@ -1,6 +1,6 @@
 """Do run effects and autocorrelation earn their place where rows are points along runs?
 
-    python -m benchmarks.along_runs                   # --table looped for one of them
+    python -m benchmarks.along_runs                   # --table looped --noise student-t+ou for a part
 
 Three tables: the gemstones' curves at a constant learning rate and those of three models of mpl_lr_schedules (sixteen checkpoints of
 each run), and the measured looped grid (twelve points of each run). The largest model's curves are hidden, or the last half of every
@@ -47,6 +47,7 @@ def backtested(rows, law, noise, hidden):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", action="append", help="only these tables")
+    parser.add_argument("--noise", action="append", choices=NOISES, help="only these noises")
     parser.add_argument("--json", help="write the scores here, after every backtest")
     args = parser.parse_args()
     found = []
@@ -54,7 +55,7 @@ def main():
         if args.table and name not in args.table:
             continue
         for what, hidden in HIDDEN.items():
-            for noise in NOISES:
+            for noise in args.noise or NOISES:
                 found.append({"table": name, "hidden": what, "noise": noise} | backtested(rows, law, noise, hidden))
                 print(pd.DataFrame(found[-1:]).round(4).to_string(index=False, header=len(found) == 1), flush=True)
                 if args.json:
