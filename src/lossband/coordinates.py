@@ -9,8 +9,8 @@ themselves. So in place of ln E, ln A, ln alpha, ln B, ln beta, ... the sampler 
     ln(t A / slope)                            a shift t, whose bend the data see: about t is slope / A times the centre
 
 and the rest as NumPyro's unconstrained values. The shares are free: however little of the loss is the floor's, no wall is near,
-where coordinates of level, slopes and exponents would end at E = 0. And the last term, which in a law of loops the data hardly tell
-from the floor, takes from it without moving the others. This change keeps the volume. Terms mark their
+where coordinates of level, slopes and exponents would end at E = 0. And the last term takes from the floor without moving the others: a law
+samples last what the data hardly tell from it, as the loss due to few loops, or to few sizes. This change keeps the volume. Terms mark their
 sites (`infer={"slope": "alpha"}`, or `{"level": True}` for a coefficient without an exponent); the
 priors stay on the named coefficients. An exponent that is not sampled in its logarithm, as under a Beta prior, is moved
 as it is, and its coefficient by its share. A law without a floor keeps ln alpha in place of the share; one

@@ -62,12 +62,11 @@ def looped_step(runs):
     (the measured looped grid), which is what delta is for.
     """
     delta = numpyro.sample("delta", dist.Normal(0.2, 0.3))
-    steps = power(runs.loops, "C", "gamma", shift="t3", median=0.6, width=0.6)
     return (
         floor(runs)
         + power(runs.params, "A", "alpha")
         + power(runs.tokens, "B", "beta")
-        + steps * jnp.exp(delta * runs.max_loops.log)
+        + power(runs.loops, "C", "gamma", shift="t3", median=0.6, width=0.6) * jnp.exp(delta * runs.max_loops.log)
     )
 
 

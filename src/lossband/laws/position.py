@@ -63,11 +63,11 @@ def position_by_size(runs):
     Published fits of six sizes (a 4.0 to 2.3, b 3.2 to 5.4, p .47 to .62 over three decades) have both slopes below .1. The
     drift runs along T and along N; compute is N.
     """
+    p = exponent("p", 0.5, 0.5)
+    drop = _drop(runs.position, p)
     a = floor(runs) + weight(runs.params, "A", slope="alpha") * jnp.exp(
         -exponent("alpha", 0.28, 0.4) * runs.params.log
     )
-    p = exponent("p", 0.5, 0.5)
-    drop = _drop(runs.position, p)
     b_slope, p_slope = (numpyro.sample(name, dist.Normal(0.0, 0.15)) for name in ("b_slope", "p_slope"))
     b = drop * runs.position.centre**p * jnp.exp(b_slope * runs.params.log)
     return a + b * runs.position.values ** (-p * jnp.exp(p_slope * runs.params.log))
