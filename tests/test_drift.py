@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lossband.drift import BEYOND, CELLS, Drift, Paths, find_drift
+from lossband.drift import BEYOND, CELLS, LEVEL, Drift, Paths, find_drift
 from lossband.errors import InputError
 from lossband.runs import unit_of
 
@@ -39,7 +39,7 @@ def test_the_basis_has_the_covariance_of_two_sided_brownian_motion_at_the_knots(
     paths = paths_of(table_of(LEVELS["grid"]))
     x = paths.knots["tokens"]
     np.testing.assert_allclose(x, [-1, -0.5, 0, 0.5, 1], atol=1e-12)
-    phi = paths.inside(at_logs(paths, x))
+    phi = paths.inside(at_logs(paths, x))[:, :-1]
     same_side = np.sign(x[:, None]) == np.sign(x)
     brownian = np.where(same_side, np.minimum(np.abs(x[:, None]), np.abs(x)), 0.0)
     np.testing.assert_allclose(phi @ phi.T, unit2(paths) * brownian, atol=1e-14)
@@ -72,9 +72,10 @@ def test_knots_are_the_levels_of_the_data_or_evenly_spaced(layout):
 
 
 @every_layout
-def test_the_path_is_zero_at_the_centre_and_linear_between_knots(layout):
+def test_at_the_centre_is_the_level_alone_and_the_path_is_linear_between_knots(layout):
     paths = paths_of(table_of(LEVELS[layout]))
-    assert (paths.inside(at_logs(paths, [0.0])) == 0).all()
+    at_centre = paths.inside(at_logs(paths, [0.0]))[0]
+    assert (at_centre[:-1] == 0).all() and at_centre[-1] == LEVEL * paths.spread
     knots = paths.knots["tokens"]
     phi, between = (
         paths.inside(at_logs(paths, knots)),
@@ -142,9 +143,10 @@ def test_paths_of_two_inputs_are_independent_and_add():
     table = two_inputs()
     both, centre = paths_of(table, ("params", "tokens")), {n: np.exp(np.log(table[n]).mean()) for n in table}
     alone = [both.inside(table.assign(**{other: centre[other]})) for other in ("params", "tokens")]
-    np.testing.assert_allclose(both.inside(table), sum(alone), atol=1e-12)
+    np.testing.assert_allclose(both.inside(table)[:, :-1], sum(alone)[:, :-1], atol=1e-12)
+    alone = [basis[:, :-1] for basis in alone]
     np.testing.assert_allclose(alone[0] @ alone[1].T, 0.0, atol=1e-14)
-    one = paths_of(table, ("tokens",)).inside(table)
+    one = paths_of(table, ("tokens",)).inside(table)[:, :-1]
     np.testing.assert_allclose(alone[0] @ alone[0].T, one @ one.T, atol=1e-12)
 
 

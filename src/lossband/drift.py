@@ -1,11 +1,13 @@
 r"""Drift: how the real loss departs from the law, inside the data and beyond them.
 
-    drift(x) = tau sum_j W_j(x_j) + kappa h(x)
+    drift(x) = tau [w + sum_j W_j(x_j)] + kappa h(x)
 
 W_j is a Brownian motion in log10 of input j, zero at the centre of the data, with variance (spread^2 / range_j) a
 decade: spread is the standard deviation of the training ln losses and range_j the decades that the training
 rows span in input j, so that `tau` is the share of the training variation that the law may miss, whatever the
-loss, the input and their units. h is the number of decades of compute beyond the largest training run, zero
+loss, the input and their units. w ~ Normal(0, (spread / 10)^2) is the departure at the centre: if the law were exact there, a curve
+of hardly more points than the paths have pieces would fix its level the better the smaller sigma is, a neck in which samplers stick.
+h is the number of decades of compute beyond the largest training run, zero
 inside the data: it widens forecasts and leaves the fit alone.
 
 Between knots a path is drawn straight; where the centre is no knot, the path is that straight line less its value at the
@@ -23,6 +25,7 @@ from .later import dist, numpyro
 
 CELLS = 16  # pieces of a path inside the data, or one between each two levels where there are fewer
 EDGE_WIDTH = 1.0  # of ln of the edge's scale
+LEVEL = 0.1  # sd of the departure at the centre, as a share of the spread
 BEYOND = 0.05 * 1.25 ** np.arange(32)  # widths of the pieces beyond, decades: they reach 250 decades out
 
 
@@ -101,12 +104,13 @@ class Paths:
         return cls(dict(unit.centre), knots, float(unit.spread), log_compute.max(), span)
 
     def inside(self, frame):
-        """Basis of the paths on the training knots, `(row, k)`: the pieces between 0 and x, padded to a multiple of 8."""
+        """Basis of the paths on the training knots, `(row, k)`: the pieces between 0 and x, padded to a multiple of 8, and the level."""
         pieces = [
             self._unit(name) * _pieces(self._log(frame, name), edges) for name, edges in self.knots.items()
         ]
         basis = np.hstack(pieces)
-        return np.hstack([basis, np.zeros((len(frame), -basis.shape[1] % 8))])
+        padding, level = np.zeros((len(frame), -basis.shape[1] % 8)), np.full((len(frame), 1), LEVEL * self.spread)
+        return np.hstack([basis, padding, level])
 
     def beyond(self, frame):
         """Basis of the paths' continuations beyond the training rows, on both sides of every input, `(row, k)`."""

@@ -19,7 +19,7 @@ from .laws.base import prior_spec
 from .plan import allocate
 from .problem import Problem, coefficients
 
-FORMAT = 2  # of the saved file; `lossband.load` refuses any other
+FORMAT = 3  # of the saved file; `lossband.load` refuses any other
 PACKAGES = ("lossband", "jax", "numpyro", "arviz", "xarray", "numpy")
 
 
