@@ -149,8 +149,9 @@ def test_without_a_floor_in_logarithms_slopes_and_exponents_are_moved():
 def test_no_wall_is_near_however_the_loss_is_shared():
     """Where next to nothing of it is the floor's, the potential and its slope are finite."""
     space, prior, vector = space_of("chinchilla"), tried("chinchilla")["prior"], tried("chinchilla")["vector"][0]
-    last = sorted(prior).index("beta")  # ln(B / E)
-    far = jnp.stack([vector.at[last].add(out) for out in (-3.0, 3.0, 30.0, 300.0)])
+    shares = jnp.array([sorted(prior).index("alpha"), sorted(prior).index("beta")])  # ln(A / (B + E)), ln(B / E)
+    far = [vector.at[shares].add(out) for out in (-3.0, 3.0)]
+    far = jnp.stack(far + [vector.at[shares[-1]].add(out) for out in (-3.0, 3.0, 30.0, 300.0)])
     heights, slopes = jax.jit(jax.vmap(jax.value_and_grad(space.potential)))(far)
     assert np.isfinite(heights).all() and np.isfinite(slopes).all()
 
