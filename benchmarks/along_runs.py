@@ -38,10 +38,23 @@ def backtested(rows, law, noise, hidden):
     test = lb.backtest(rows, law, noise=noise, seed=0, progress=False, **hidden)
     scores = test.calibration().iloc[-1]
     health = test.posteriors[0].health
-    kept = ["rows", "runs", "cover_50", "cover_90", "cover_90_lo", "cover_90_hi", "bias", "crps", "log_score", "width_90"]
+    kept = [
+        "rows",
+        "runs",
+        "cover_50",
+        "cover_90",
+        "cover_90_lo",
+        "cover_90_hi",
+        "bias",
+        "crps",
+        "log_score",
+        "width_90",
+    ]
     return {name: float(scores[name]) for name in kept} | {
-        "rhat": health.rhat_max, "divergences": health.divergences, "seconds": time.time() - start
-    }  # fmt: skip
+        "rhat": health.rhat_max,
+        "divergences": health.divergences,
+        "seconds": time.time() - start,
+    }
 
 
 def main():
@@ -56,8 +69,13 @@ def main():
             continue
         for what, hidden in HIDDEN.items():
             for noise in args.noise or NOISES:
-                found.append({"table": name, "hidden": what, "noise": noise} | backtested(rows, law, noise, hidden))
-                print(pd.DataFrame(found[-1:]).round(4).to_string(index=False, header=len(found) == 1), flush=True)
+                found.append(
+                    {"table": name, "hidden": what, "noise": noise} | backtested(rows, law, noise, hidden)
+                )
+                print(
+                    pd.DataFrame(found[-1:]).round(4).to_string(index=False, header=len(found) == 1),
+                    flush=True,
+                )
                 if args.json:
                     with open(args.json, "w") as file:
                         json.dump(found, file, indent=1)

@@ -38,9 +38,14 @@ MIXTURES = {
 def averages(chosen, *, cuts, num_warmup, num_samples, batch, least):
     """One `Average` of all models a split."""
     return stacking.averaged_many(
-        [s.train for s in chosen], MODELS, cuts=cuts, num_warmup=num_warmup, num_samples=num_samples,
-        batch=batch, least=least,
-    )  # fmt: skip
+        [s.train for s in chosen],
+        MODELS,
+        cuts=cuts,
+        num_warmup=num_warmup,
+        num_samples=num_samples,
+        batch=batch,
+        least=least,
+    )
 
 
 def mixture(average, name):
@@ -71,7 +76,9 @@ def main():
     parser.add_argument("--warmup", type=int, default=400)
     parser.add_argument("--samples", type=int, default=500, help="draws a chain")
     parser.add_argument("--batch", type=int, default=64, help="fits that run together")
-    parser.add_argument("--rows", type=int, default=0, help="pad to at least so many rows; 0: to the largest table's")
+    parser.add_argument(
+        "--rows", type=int, default=0, help="pad to at least so many rows; 0: to the largest table's"
+    )
     parser.add_argument("--json", help="write every split's scores here")
     args = parser.parse_args()
     chosen = [
@@ -82,10 +89,17 @@ def main():
     rows = args.rows or 1 << (max(len(s.train) for s in chosen) - 1).bit_length()
     start = time.time()
     mixed = averages(
-        chosen, cuts=args.cuts, num_warmup=args.warmup, num_samples=args.samples, batch=args.batch, least=(rows, 32, 0)
+        chosen,
+        cuts=args.cuts,
+        num_warmup=args.warmup,
+        num_samples=args.samples,
+        batch=args.batch,
+        least=(rows, 32, 0),
     )
     print(f"{len(chosen)} splits in {time.time() - start:.0f} s", file=sys.stderr)
-    scores = pd.concat([scored(n, chosen, forecasts(n, mixed, chosen)) for n in (*MODELS, *MIXTURES)], ignore_index=True)
+    scores = pd.concat(
+        [scored(n, chosen, forecasts(n, mixed, chosen)) for n in (*MODELS, *MIXTURES)], ignore_index=True
+    )
     print(scores.drop(columns=["group"]).round(4).to_string(index=False))
     print(averaged(scores).round(3).to_string())
     keys = [f"{s.set} {s.distance}" for s in chosen]

@@ -88,12 +88,21 @@ def scored(model, chosen, results):
     for split, (draws, rhat, divergences) in zip(chosen, results, strict=True):
         log_draws, truth = np.log(draws), np.log(split.test["loss"].to_numpy())
         covered = score.coverage(log_draws, truth, LEVELS)
-        rows.append({
-            "model": model, "group": split.group, "set": split.set, "distance": split.distance,
-            "rows": len(truth), **{f"c{100 * level:g}": c for level, c in zip(LEVELS, covered, strict=True)},
-            "crps": score.crps(log_draws, truth).mean(), "log_score": score.log_score(log_draws, truth).mean(),
-            "bias": (np.median(log_draws, 0) - truth).mean(), "rhat": rhat, "divergences": divergences,
-        })  # fmt: skip
+        rows.append(
+            {
+                "model": model,
+                "group": split.group,
+                "set": split.set,
+                "distance": split.distance,
+                "rows": len(truth),
+                **{f"c{100 * level:g}": c for level, c in zip(LEVELS, covered, strict=True)},
+                "crps": score.crps(log_draws, truth).mean(),
+                "log_score": score.log_score(log_draws, truth).mean(),
+                "bias": (np.median(log_draws, 0) - truth).mean(),
+                "rhat": rhat,
+                "divergences": divergences,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -121,7 +130,9 @@ def main():
     parser.add_argument(
         "models", nargs="*", default=["plain", "exact", "default", *RIVALS], choices=[*MODELS, *RIVALS]
     )
-    parser.add_argument("--ablation", action="store_true", help="the default's parts, switched off and on one at a time")
+    parser.add_argument(
+        "--ablation", action="store_true", help="the default's parts, switched off and on one at a time"
+    )
     parser.add_argument("--processes", type=int, default=1, help="splits that a rival fits at once")
     parser.add_argument("--set", action="append", help="only these sets")
     parser.add_argument("--distance", action="append", help="only these distances")

@@ -23,9 +23,14 @@ from .sets import DATA
 
 FRACTIONS = (0.25, 0.5, 0.75)
 BENDS = {  # share of the run at which the linear warm-down begins, read off the bend of the validation loss
-    "modded_A": 0.72, "modded_B": 0.72, "modded_C": 0.72, "modded_D": 0.72, "modded_E": 0.72,
-    "modded_Muon": 0.71, "modded_SOAP": 0.70,
-}  # fmt: skip
+    "modded_A": 0.72,
+    "modded_B": 0.72,
+    "modded_C": 0.72,
+    "modded_D": 0.72,
+    "modded_E": 0.72,
+    "modded_Muon": 0.71,
+    "modded_SOAP": 0.70,
+}
 SKIP, BINS = 0.02, 48
 
 
@@ -70,22 +75,39 @@ def forecast(runs, *, noise="student-t", seed=0, **options):
     for (name, share), post in zip(cuts, posts, strict=True):
         last = binned[name].tail(1)
         band, real = post.predict(last, levels=(0.5, 0.9)).iloc[0], last["loss"].item()
-        results.append({
-            "run": name, "share": share, "rows": len(post.problem.frame), "real": real, "median": band["median"],
-            "lo_90": band["lo_90"], "hi_90": band["hi_90"], "c50": band["lo_50"] <= real <= band["hi_50"],
-            "c90": band["lo_90"] <= real <= band["hi_90"], "bias": np.log(band["median"] / real),
-            "width_90": np.log(band["hi_90"] / band["lo_90"]), "rhat": post.health.rhat_max, "ess": post.health.ess_min,
-            "divergences": post.health.divergences,
-        })  # fmt: skip
+        results.append(
+            {
+                "run": name,
+                "share": share,
+                "rows": len(post.problem.frame),
+                "real": real,
+                "median": band["median"],
+                "lo_90": band["lo_90"],
+                "hi_90": band["hi_90"],
+                "c50": band["lo_50"] <= real <= band["hi_50"],
+                "c90": band["lo_90"] <= real <= band["hi_90"],
+                "bias": np.log(band["median"] / real),
+                "width_90": np.log(band["hi_90"] / band["lo_90"]),
+                "rhat": post.health.rhat_max,
+                "ess": post.health.ess_min,
+                "divergences": post.health.divergences,
+            }
+        )
     return pd.DataFrame(results)
 
 
 def summarised(results):
     """Coverage of the final loss by fraction."""
     table = results.groupby("share").agg(
-        runs=("run", "size"), c50=("c50", "mean"), c90=("c90", "mean"), bias=("bias", "mean"), miss=("bias", lambda b: b.abs().mean()),
-        width_90=("width_90", "mean"), rhat_max=("rhat", "max"), divergences=("divergences", "sum"),
-    )  # fmt: skip
+        runs=("run", "size"),
+        c50=("c50", "mean"),
+        c90=("c90", "mean"),
+        bias=("bias", "mean"),
+        miss=("bias", lambda b: b.abs().mean()),
+        width_90=("width_90", "mean"),
+        rhat_max=("rhat", "max"),
+        divergences=("divergences", "sum"),
+    )
     return table.reset_index()
 
 
@@ -99,7 +121,10 @@ def main():
         start = time.time()
         results = forecast(globals()[name](), noise=args.noise, num_samples=args.samples)
         print(results.round(4).to_string(index=False))
-        print(f"\n{name}, noise {args.noise} ({time.time() - start:.0f} s)\n{summarised(results).round(3).to_string(index=False)}\n", flush=True)
+        print(
+            f"\n{name}, noise {args.noise} ({time.time() - start:.0f} s)\n{summarised(results).round(3).to_string(index=False)}\n",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -85,7 +85,9 @@ def forecast_all(name, chosen, *, seed=0, processes=1, **options):
 
 
 def _rival(name, seed, c):
-    return Forecast(c, *RIVALS[name](c.x[c.train], c.loss[c.train], c.x[~c.train], c.loss[~c.train], seed=seed))
+    return Forecast(
+        c, *RIVALS[name](c.x[c.train], c.loss[c.train], c.x[~c.train], c.loss[~c.train], seed=seed)
+    )
 
 
 def score_curves(forecasts):
@@ -98,10 +100,17 @@ def _scored(f):
     error = np.median(log_draws, axis=0) - truth
     c50, c90 = score.coverage(log_draws, truth, (0.5, 0.9))
     return {
-        "domain": DOMAINS[f.curve.domain], "run": f.curve.run, "rows": len(truth),
-        "rmsle": np.sqrt(np.mean(error**2)), "log_density": f.log_density.mean(), "msce": score.msce(log_draws, truth),
-        "c50": c50, "c90": c90, "bias": error.mean(), "width_90": score.sharpness(log_draws).mean(),
-    }  # fmt: skip
+        "domain": DOMAINS[f.curve.domain],
+        "run": f.curve.run,
+        "rows": len(truth),
+        "rmsle": np.sqrt(np.mean(error**2)),
+        "log_density": f.log_density.mean(),
+        "msce": score.msce(log_draws, truth),
+        "c50": c50,
+        "c90": c90,
+        "bias": error.mean(),
+        "width_90": score.sharpness(log_draws).mean(),
+    }
 
 
 def averaged(scores):
@@ -116,7 +125,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", default=["default", "power", *RIVALS], choices=names)
     parser.add_argument("--domain", action="append", choices=DOMAINS.values(), help="only these domains")
-    parser.add_argument("--num-samples", type=int, default=1000, help="draws a chain, four chains (lossband models)")
+    parser.add_argument(
+        "--num-samples", type=int, default=1000, help="draws a chain, four chains (lossband models)"
+    )
     parser.add_argument("--processes", type=int, default=1, help="curves that a rival fits at once")
     parser.add_argument("--data", default=DATA, help="folder of the public measurements")
     parser.add_argument("--json", help="write every curve's scores here")
@@ -129,7 +140,10 @@ def main():
         forecasts = forecast_all(name, chosen, **options)
         seconds = time.time() - start
         parts.append(score_curves(forecasts).assign(model=name))
-        print(f"{name}: {len(chosen)} curves in {seconds:.0f} s, {seconds / len(chosen):.2f} s a curve", flush=True)
+        print(
+            f"{name}: {len(chosen)} curves in {seconds:.0f} s, {seconds / len(chosen):.2f} s a curve",
+            flush=True,
+        )
     scores = pd.concat(parts, ignore_index=True)
     print(averaged(scores).round(4).to_string())
     if args.json:

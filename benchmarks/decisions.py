@@ -90,10 +90,13 @@ def multiplier(law="chinchilla", tables=200, seed=0, pool=0.1):
         )
         rows.append(
             {
-                "multiplier": inside(drawn, true), "difference": inside(gap, real_gap.item()), "rhat": post.health.rhat_max,
-                "prob_flip": found.prob_flip(FAR), "flip": real.prob_flip(FAR),
+                "multiplier": inside(drawn, true),
+                "difference": inside(gap, real_gap.item()),
+                "rhat": post.health.rhat_max,
+                "prob_flip": found.prob_flip(FAR),
+                "flip": real.prob_flip(FAR),
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows)
 
 
@@ -110,8 +113,10 @@ def report(title, frame, seconds):
         low, high = wilson(frame[name].sum(), len(frame))
         print(f"  {name:18s} {frame[name].mean():.1%} ({low:.1%} to {high:.1%})")
     if "flip" in frame:
-        print(f"  order flips: {frame['prob_flip'].mean():.1%} said, {frame['flip'].mean():.1%} did; "
-              f"Brier {np.mean((frame['prob_flip'] - frame['flip']) ** 2):.3f}, of the mean {frame['flip'].var(ddof=0):.3f}")  # fmt: skip
+        print(
+            f"  order flips: {frame['prob_flip'].mean():.1%} said, {frame['flip'].mean():.1%} did; "
+            f"Brier {np.mean((frame['prob_flip'] - frame['flip']) ** 2):.3f}, of the mean {frame['flip'].var(ddof=0):.3f}"
+        )
     if "width" in frame:
         print(f"  median width of the 90 % interval of N*: {frame['width'].median():.2f} decades")
 

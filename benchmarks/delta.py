@@ -4,7 +4,9 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.stats import t as student
 
-STARTS = [(share, alpha) for share in (0.1, 0.5, 0.9) for alpha in (0.1, 0.3, 1.0)]  # floor over smallest loss, exponent
+STARTS = [
+    (share, alpha) for share in (0.1, 0.5, 0.9) for alpha in (0.1, 0.3, 1.0)
+]  # floor over smallest loss, exponent
 
 
 def forecast(x, y, new, observed, *, num_samples=4000, seed=0):
@@ -40,7 +42,9 @@ def forecast(x, y, new, observed, *, num_samples=4000, seed=0):
     free = len(y) - 3
     variance = np.sum((_log_law(theta, z) - log_y) ** 2) / free
     X, J = _slopes(theta, z), _slopes(theta, np.log(new / centre))
-    covariance = variance * np.linalg.pinv(X.T @ X)  # a floor at 0 has no slope: what cannot be seen adds no width
+    covariance = variance * np.linalg.pinv(
+        X.T @ X
+    )  # a floor at 0 has no slope: what cannot be seen adds no width
     scale = np.sqrt(variance + np.einsum("ri,ij,rj->r", J, covariance, J))
     location = _log_law(theta, np.log(new / centre))
     unit = np.random.default_rng(seed).standard_t(free, (num_samples, len(new)))

@@ -99,7 +99,11 @@ def gradients(problems, posts, seconds_a_batch):
 
     model = problems[0].model
     steps = np.stack([post.stats["steps"] for post in posts[: len(problems)]])  # (table, chain, draw)
-    together = (steps.mean if jax.default_backend() == "cpu" else steps.max)(axis=(0, 1)).sum() * (NUM_WARMUP + NUM_SAMPLES) / NUM_SAMPLES
+    together = (
+        (steps.mean if jax.default_backend() == "cpu" else steps.max)(axis=(0, 1)).sum()
+        * (NUM_WARMUP + NUM_SAMPLES)
+        / NUM_SAMPLES
+    )
     with jax.enable_x64(True):
         runs, measured = jax.tree.map(lambda *leaves: np.stack(leaves), *(p.arrays for p in problems))
         dim = sum(1 for name in Space.of(model, *problems[0].arrays).sites)
@@ -150,7 +154,9 @@ def main():
     parser.add_argument("--deadline", type=float, default=390, help="seconds for everything")
     parser.add_argument("--sets", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--batch", type=int, default=None, help="tables at once: 1,000 on an accelerator, 32 on a processor")
+    parser.add_argument(
+        "--batch", type=int, default=None, help="tables at once: 1,000 on an accelerator, 32 on a processor"
+    )
     parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.part:

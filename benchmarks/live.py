@@ -30,7 +30,9 @@ SEEN = 4000.0  # steps of a test run that watch sees in the split: twice the war
 def mpl(data=DATA):
     """The 27 runs of mpl_lr_schedules.csv, by name."""
     rows = pd.read_csv(f"{data}/mpl_lr_schedules.csv")
-    return {name: run for name, run in rows[["run", "params", "schedule", "step", "lr", "loss"]].groupby("run")}
+    return {
+        name: run for name, run in rows[["run", "params", "schedule", "step", "lr", "loss"]].groupby("run")
+    }
 
 
 def modded(data=DATA):
@@ -59,12 +61,18 @@ def row(name, found, truths):
     truth = np.log(np.asarray(truths))
     low, high = score.coverage_interval(score.covered(drawn, truth, 0.9), np.arange(len(truth)))
     return {
-        "what": name, "runs": len(truth), "c50": score.coverage(drawn, truth, 0.5)[0], "c90": score.coverage(drawn, truth, 0.9)[0],
-        "c90 from": low, "to": high, "width %": 100 * np.median(score.sharpness(drawn)),
-        "behind %": 100 * np.mean(np.median(drawn, 0) - truth), "crps": score.crps(drawn, truth).mean(),
+        "what": name,
+        "runs": len(truth),
+        "c50": score.coverage(drawn, truth, 0.5)[0],
+        "c90": score.coverage(drawn, truth, 0.9)[0],
+        "c90 from": low,
+        "to": high,
+        "width %": 100 * np.median(score.sharpness(drawn)),
+        "behind %": 100 * np.mean(np.median(drawn, 0) - truth),
+        "crps": score.crps(drawn, truth).mean(),
         "rhat": max(look.posterior.health.rhat_max for look in found),
         "divergences": sum(look.posterior.health.divergences for look in found),
-    }  # fmt: skip
+    }
 
 
 def planned(runs):
@@ -78,7 +86,10 @@ def planned(runs):
         if name.startswith("llmc"):
             yield name, run.assign(lr=np.interp(run.step, cosine.step, cosine.lr))
         else:
-            yield name, run.assign(lr=np.clip((run.step.max() - run.step) / (run.step.max() * 1800 / 6200), 0, 1))
+            yield (
+                name,
+                run.assign(lr=np.clip((run.step.max() - run.step) / (run.step.max() * 1800 / 6200), 0, 1)),
+            )
 
 
 def logs(args):
@@ -87,15 +98,27 @@ def logs(args):
     unknown = {n: r for n, r in modded().items() if "lr" not in r}
     groups = [
         ("mpl, schedule given", mpl(), True),
-        ("mpl, constant, no lr", {n: r for n, r in mpl().items() if r.schedule.iloc[0].startswith("constant")}, False),
-        ("mpl, decayed, no lr", {n: r for n, r in mpl().items() if not r.schedule.iloc[0].startswith("constant")}, False),
+        (
+            "mpl, constant, no lr",
+            {n: r for n, r in mpl().items() if r.schedule.iloc[0].startswith("constant")},
+            False,
+        ),
+        (
+            "mpl, decayed, no lr",
+            {n: r for n, r in mpl().items() if not r.schedule.iloc[0].startswith("constant")},
+            False,
+        ),
         ("llm.c, schedule given", {n: known[n] for n in known if n not in mpl()}, True),
         ("modded, no lr", unknown, False),
         ("modded, planned", dict(planned(unknown)), True),
     ]
     groups = [group for group in groups if args.only in group[0]]
-    plans = [(name, share, runs, list(asked(runs, share, lr=lr))) for name, runs, lr in groups for share in SHARES]
-    found = iter(outlooks([ask for *_, asks in plans for ask in asks], args.warmup, args.samples, batch=args.batch))
+    plans = [
+        (name, share, runs, list(asked(runs, share, lr=lr))) for name, runs, lr in groups for share in SHARES
+    ]
+    found = iter(
+        outlooks([ask for *_, asks in plans for ask in asks], args.warmup, args.samples, batch=args.batch)
+    )
     rows = [
         row(f"{name}, from {share:.0%}", [next(found) for _ in asks], [final(run) for run in runs.values()])
         for name, share, runs, asks in plans
@@ -108,22 +131,35 @@ def split(args):
     runs, asks, rows = mpl(), [], []
     tests = [run for run in runs.values() if run.schedule.iloc[0] not in FITTED]
     for run in tests:
-        same = [r for r in runs.values() if r.params.iloc[0] == run.params.iloc[0] and r.schedule.iloc[0] in FITTED]
+        same = [
+            r
+            for r in runs.values()
+            if r.params.iloc[0] == run.params.iloc[0] and r.schedule.iloc[0] in FITTED
+        ]
         asks.append(
             prepare(
-                run[run.step <= SEEN].drop(columns="schedule"), run.step.max(), schedule=run[["step", "lr"]],
+                run[run.step <= SEEN].drop(columns="schedule"),
+                run.step.max(),
+                schedule=run[["step", "lr"]],
                 earlier=pd.concat(same).drop(columns="schedule"),
             )
-        )  # fmt: skip
+        )
     for run, look in zip(tests, outlooks(asks, args.warmup, args.samples, batch=args.batch), strict=True):
         later = add_lr_areas(run)[lambda t: t.step > SEEN]
         drawn = look.draws(later).to_numpy()
         inside = score.covered(drawn, later.loss.to_numpy(), 0.9)
-        rows.append({
-            "params": run.params.iloc[0], "schedule": run.schedule.iloc[0], "rows": len(later),
-            "square": np.mean((np.median(drawn, 0) - later.loss) ** 2), "c90": inside.mean(), "end inside": inside[-1],
-            "width %": 100 * np.mean(score.sharpness(np.log(drawn))), "rhat": look.posterior.health.rhat_max,
-        })  # fmt: skip
+        rows.append(
+            {
+                "params": run.params.iloc[0],
+                "schedule": run.schedule.iloc[0],
+                "rows": len(later),
+                "square": np.mean((np.median(drawn, 0) - later.loss) ** 2),
+                "c90": inside.mean(),
+                "end inside": inside[-1],
+                "width %": 100 * np.mean(score.sharpness(np.log(drawn))),
+                "rhat": look.posterior.health.rhat_max,
+            }
+        )
     table = pd.DataFrame(rows)
     print(table.assign(rmse=np.sqrt(table.square)).drop(columns="square").round(4).to_string(index=False))
     means = table.groupby("params")[["square", "c90", "end inside", "width %"]].mean()
@@ -135,13 +171,18 @@ def simulated_run(seed):
     """A run of the law `curve`, coefficients drawn around those of public runs, 1 % Student-t noise on every hundredth loss."""
     rng = np.random.default_rng(seed)
     step = np.arange(1, 401) * 50.0
-    start, floor = rng.uniform(0.3, 1.0), rng.choice([0.0, 0.1, 1.0])  # where the decay starts, and what is left of lr
+    start, floor = (
+        rng.uniform(0.3, 1.0),
+        rng.choice([0.0, 0.1, 1.0]),
+    )  # where the decay starts, and what is left of lr
     lr = 1e-3 * np.interp(step, [start * 20_000, 20_000 * 1.0001], [1.0, max(floor, 0.01)])
     run = add_lr_areas(pd.DataFrame({"run": f"s{seed}", "step": step, "lr": lr}))
     E, A = rng.lognormal(np.log(2.4), 0.2), rng.lognormal(np.log(0.4), 0.4)
     alpha, C = rng.lognormal(np.log(0.5), 0.5), rng.lognormal(np.log(0.12), 0.5)
     loss = E + A * (run.lr_area / run.lr_area.iloc[60]) ** -alpha + C * run.lr_mean / 1e-3
-    return run.assign(true=loss, loss=loss * np.exp(0.01 * rng.standard_t(4, len(run)))).drop(columns=["lr_area", "lr_mean"])
+    return run.assign(true=loss, loss=loss * np.exp(0.01 * rng.standard_t(4, len(run)))).drop(
+        columns=["lr_area", "lr_mean"]
+    )
 
 
 def simulated(args):
@@ -150,7 +191,12 @@ def simulated(args):
     rows = []
     for name, drift in (("law right, no drift in the model", None), ("law right, default drift", "default")):
         asks = [
-            prepare(run[run.step <= 10_000].drop(columns="true"), 20_000.0, schedule=run[["step", "lr"]], drift=drift)
+            prepare(
+                run[run.step <= 10_000].drop(columns="true"),
+                20_000.0,
+                schedule=run[["step", "lr"]],
+                drift=drift,
+            )
             for run in runs
         ]
         found = outlooks(asks, args.warmup, args.samples, batch=args.batch)

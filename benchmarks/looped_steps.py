@@ -32,7 +32,9 @@ def main():
     test = lb.backtest(per_loop(lb.load_dataset("looped")), "looped_step", by="params", hide=1)
     (post,) = test.posteriors
     print(post.health, f"({len(post.problem.frame)} rows, {time.time() - start:.0f} s)\n")
-    print(test.calibration(by=["max_loops", "loops"]).to_string(index=False, float_format=lambda v: f"{v:.3f}"))
+    print(
+        test.calibration(by=["max_loops", "loops"]).to_string(index=False, float_format=lambda v: f"{v:.3f}")
+    )
     print(post.summary().to_string(float_format=lambda v: f"{v:.4g}"))
 
 

@@ -44,7 +44,9 @@ def forecast(x, y, new, observed, *, num_warmup=1000, num_samples=1000, num_chai
     mcmc = _sampler(num_warmup, num_samples, num_chains)
     mcmc.run(jax.random.key(seed), rows, y.min(), y.max())
     sites = {name: np.asarray(value, float)[:, None] for name, value in mcmc.get_samples().items()}
-    location = np.log(np.asarray(m4(jnp.asarray(new / centre), **{n: v for n, v in sites.items() if n != "sigma"})))
+    location = np.log(
+        np.asarray(m4(jnp.asarray(new / centre), **{n: v for n, v in sites.items() if n != "sigma"}))
+    )
     unit = np.random.default_rng(seed).standard_normal(location.shape)
     density = norm.logpdf(np.log(observed), location, sites["sigma"])
     density = logsumexp(density, axis=0) - np.log(len(density)) - np.log(observed)
@@ -82,6 +84,11 @@ def model(rows, least, most):
 def _sampler(num_warmup, num_samples, num_chains):
     """One sampler for all curves: its program is compiled once a padded length."""
     return MCMC(
-        NUTS(model), num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains,
-        chain_method="sequential", progress_bar=False, jit_model_args=True,
-    )  # fmt: skip
+        NUTS(model),
+        num_warmup=num_warmup,
+        num_samples=num_samples,
+        num_chains=num_chains,
+        chain_method="sequential",
+        progress_bar=False,
+        jit_model_args=True,
+    )

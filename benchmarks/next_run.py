@@ -82,8 +82,12 @@ def report(title, frame, steps, share):
     for (policy, sweep), rows in frame.groupby(["policy", "sweep"]):
         done = rows[rows["sd"] <= share * rows["sd"].iloc[0]]
         reached = done.iloc[0] if len(done) else rows.iloc[-1]
-        sums[policy, sweep] = (reached["step"] if len(done) else steps + 1, reached["flops"], len(done) > 0,
-                               rows["sd"].iloc[-1] / rows["sd"].iloc[0])  # fmt: skip
+        sums[policy, sweep] = (
+            reached["step"] if len(done) else steps + 1,
+            reached["flops"],
+            len(done) > 0,
+            rows["sd"].iloc[-1] / rows["sd"].iloc[0],
+        )
     table = (
         pd.DataFrame(sums, index=["experiments", "flops", "got there", "sd left at the end"])
         .T.astype(float)

@@ -43,7 +43,9 @@ class Scale:
 
 SCALES = {
     "ln g": Scale(lambda post: np.log(post.sites["g"]), WIDE_G, (-0.6, 0.4)),
-    "ln tau": Scale(lambda post: np.log(post.sites["tau"]), (np.log(WIDE_TAU[0]), WIDE_TAU[1]), (np.log(TAU[0]), TAU[1])),
+    "ln tau": Scale(
+        lambda post: np.log(post.sites["tau"]), (np.log(WIDE_TAU[0]), WIDE_TAU[1]), (np.log(TAU[0]), TAU[1])
+    ),
     "ln E / least": Scale(lambda post: np.log(post.sites["E"] / post.problem.unit.least), FLOOR, FLOOR),
 }
 
@@ -52,7 +54,9 @@ def interim_draws(chosen, *, num_samples=1000, seed=0):
     """Draws of every scale in every sweep, fitted whole under the interim priors: scale -> list of `(draw,)`."""
     law = lb.laws.LAWS["coupled"].with_priors(g=dist.LogNormal(*WIDE_G))
     drift = lb.Drift(tau=WIDE_TAU, averaged=False)
-    posts = lb.fit_many([sweep.rows for sweep in chosen], law, drift=drift, num_samples=num_samples, seed=seed)
+    posts = lb.fit_many(
+        [sweep.rows for sweep in chosen], law, drift=drift, num_samples=num_samples, seed=seed
+    )
     return {name: [scale.of(post).ravel() for post in posts] for name, scale in SCALES.items()}
 
 
@@ -83,7 +87,9 @@ def scales_without(group, chosen, draws):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--score", action="store_true", help="forecast every split under the scales of the other groups")
+    parser.add_argument(
+        "--score", action="store_true", help="forecast every split under the scales of the other groups"
+    )
     parser.add_argument("--num-samples", type=int, default=1000, help="draws a chain, of four chains")
     parser.add_argument("--data", default=DATA, help="folder of the public measurements")
     parser.add_argument("--json", help="write every split's scores here")
@@ -91,7 +97,10 @@ def main():
     used = splits(args.data)
     chosen = [sweep for sweep in sweeps(args.data) if sweep.set in {split.set for split in used}]
     draws = interim_draws(chosen, num_samples=args.num_samples)
-    found = {group: scales_without(group, chosen, draws) for group in [None, *dict.fromkeys(s.group for s in chosen)]}
+    found = {
+        group: scales_without(group, chosen, draws)
+        for group in [None, *dict.fromkeys(s.group for s in chosen)]
+    }
     rows = {"today": {name: scale.today for name, scale in SCALES.items()}}
     rows |= {f"without {group}" if group else "all": scales for group, scales in found.items()}
     print(pd.DataFrame(rows).T.map(lambda pair: f"{pair[0]:.2f} ({pair[1]:.2f})").to_string())

@@ -21,7 +21,9 @@ def gemstones(data=DATA):
     rows = pd.read_csv(data / "gemstones.csv")
     rows = rows[(rows.phase == "cooldown_end") & (rows.tokens.round(-9) == TOKENS)]
     params = rows.params - float(GPT_NEOX_VOCABULARY) * rows.d_model
-    size = pd.cut(params, (0, 2e8, 7e8, 1.4e9, 3e9), labels=("35M to 97M", "0.45B", "0.95B", "1.8B")).astype(str)
+    size = pd.cut(params, (0, 2e8, 7e8, 1.4e9, 3e9), labels=("35M to 97M", "0.45B", "0.95B", "1.8B")).astype(
+        str
+    )
     return rows[["run", "loss"]].assign(params=params, size=size, aspect_ratio=rows.d_model / rows.n_layer)
 
 

@@ -44,7 +44,12 @@ from lossband.problem import pose
 from .recovery import design
 
 THINNED = 63  # posterior draws that a truth is ranked among: ranks 0 to 63
-REACH = (0.0, 0.25, 0.5, 1.0)  # decades of every input beyond its largest; the first row stands at the middle instead
+REACH = (
+    0.0,
+    0.25,
+    0.5,
+    1.0,
+)  # decades of every input beyond its largest; the first row stands at the middle instead
 NUM_RUNS = 12  # runs of five points, where the noise has parts along runs
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 NOISES = ("normal", "student-t", "normal+run", "normal+ou", "student-t+run", "student-t+run+ou")
@@ -69,7 +74,9 @@ class Case:
         table = design(self.law)
         if "+" in self.noise:
             table = _along_runs(table)
-        return pose(table, self.law, noise=self.noise, drift=None if self.drift == "none" else Drift(averaged=False))
+        return pose(
+            table, self.law, noise=self.noise, drift=None if self.drift == "none" else Drift(averaged=False)
+        )
 
 
 def _along_runs(table):
@@ -96,11 +103,15 @@ def simulate(problem, sims, seed):
     rng = np.random.default_rng([seed, 1])
     with jax.enable_x64(True):
         space = Space.of(problem.model, *problem.arrays)
-        sites = jax.jit(jax.vmap(lambda key: prior_draw(space, key)))(jax.random.split(jax.random.key(seed), sims))
+        sites = jax.jit(jax.vmap(lambda key: prior_draw(space, key)))(
+            jax.random.split(jax.random.key(seed), sims)
+        )
     sites = {name: np.asarray(value) for name, value in sites.items()}
     zero = np.zeros(sims)
     weights = sites.get("tau", zero)[:, None] * rng.standard_normal((sims, problem.measured.drift.shape[1]))
-    effects = sites.get("sigma_run", zero)[:, None] * rng.standard_normal((sims, problem.measured.effect.shape[1]))
+    effects = sites.get("sigma_run", zero)[:, None] * rng.standard_normal(
+        (sims, problem.measured.effect.shape[1])
+    )
     new = new_rows(problem)
     both = pd.concat([problem.frame[new.columns], new], ignore_index=True)
     losses = draw_losses(problem, Draws(sites, weights, effects, seed + 1_000_003), both)
@@ -114,7 +125,9 @@ def with_losses(problem, losses):
     log_loss = np.zeros(len(problem.measured.mask))
     log_loss[: len(losses)] = np.log(losses)[problem.order]
     return replace(
-        problem, frame=problem.frame.assign(loss=losses), measured=replace(problem.measured, log_loss=log_loss)
+        problem,
+        frame=problem.frame.assign(loss=losses),
+        measured=replace(problem.measured, log_loss=log_loss),
     )
 
 
@@ -130,10 +143,17 @@ def study(case, sims, *, seed=0, batch=20, num_samples=250, fitted=None):
     """
     simulated, model = case.pose(), (fitted or case).pose()
     problems, truth, future = simulate(simulated, sims, seed)
-    fits = [replace(model, frame=p.frame, measured=replace(model.measured, log_loss=p.measured.log_loss)) for p in problems]
+    fits = [
+        replace(model, frame=p.frame, measured=replace(model.measured, log_loss=p.measured.log_loss))
+        for p in problems
+    ]
     new = new_rows(model)
     ranks, pits, health = {}, [], []
-    for post, i in zip(sample(fits, num_samples=num_samples, batch=batch, seed=seed, progress=False), range(sims), strict=True):
+    for post, i in zip(
+        sample(fits, num_samples=num_samples, batch=batch, seed=seed, progress=False),
+        range(sims),
+        strict=True,
+    ):
         for name in truth.keys() & post.sites.keys():
             draws = np.ravel(post.sites[name])
             kept = draws[np.linspace(0, len(draws) - 1, THINNED).round().astype(int)]
@@ -141,7 +161,13 @@ def study(case, sims, *, seed=0, batch=20, num_samples=250, fitted=None):
         pits.append(score.pit(np.log(post.draws(new).to_numpy()), np.log(future[i])))
         health.append((post.health.rhat_max, post.health.ess_min, post.health.divergences))
     rhat, ess, divergences = map(list, zip(*health, strict=True))
-    return {"ranks": ranks, "pit": [p.tolist() for p in pits], "rhat": rhat, "ess": ess, "divergences": divergences}
+    return {
+        "ranks": ranks,
+        "pit": [p.tolist() for p in pits],
+        "rhat": rhat,
+        "ess": ess,
+        "divergences": divergences,
+    }
 
 
 def uniformity(ranks):
@@ -168,18 +194,27 @@ def report(results):
     """Two frames: a row a coefficient of each case (p-value, corrected, mean rank), and a row a case (coverage, health)."""
     ranks = pd.DataFrame(
         {"case": case, "site": site, "sims": len(r), "mean_rank": np.mean(r) / THINNED, "p": uniformity(r)}
-        for case, result in results.items() for site, r in sorted(result["ranks"].items())
-    )  # fmt: skip
+        for case, result in results.items()
+        for site, r in sorted(result["ranks"].items())
+    )
     ranks["p_corrected"] = corrected(ranks["p"])
     cases = []
     for case, result in results.items():
         distance = np.abs(np.array(result["pit"]) - 0.5)
         rates = {f"c{100 * level:g}": (distance <= level / 2).mean() for level in LEVELS}
         by_row = {f"c90@{r:g}": (d <= 0.45).mean() for r, d in zip(REACH, distance.T, strict=True)}
-        cases.append({
-            "case": case, "sims": len(distance), **rates, **by_row, "rhat_max": max(result["rhat"]), "ess_min": min(result["ess"]),
-            "rhat>1.05": int((np.array(result["rhat"]) > 1.05).sum()), "divergences": sum(result["divergences"]),
-        })  # fmt: skip
+        cases.append(
+            {
+                "case": case,
+                "sims": len(distance),
+                **rates,
+                **by_row,
+                "rhat_max": max(result["rhat"]),
+                "ess_min": min(result["ess"]),
+                "rhat>1.05": int((np.array(result["rhat"]) > 1.05).sum()),
+                "divergences": sum(result["divergences"]),
+            }
+        )
     return ranks, pd.DataFrame(cases)
 
 
@@ -227,14 +262,22 @@ def run(tasks, processes, deadline):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--laws", nargs="+", choices=LAWS, help="these laws with Student-t noise, without drift")
-    parser.add_argument("--cases", nargs="+", default=[], help="law/noise/drift, as coupled/student-t/default")
+    parser.add_argument(
+        "--laws", nargs="+", choices=LAWS, help="these laws with Student-t noise, without drift"
+    )
+    parser.add_argument(
+        "--cases", nargs="+", default=[], help="law/noise/drift, as coupled/student-t/default"
+    )
     parser.add_argument("--sims", type=int, default=500, help="data sets a case")
     parser.add_argument("--chunk", type=int, default=100, help="data sets a task")
     parser.add_argument("--batch", type=int, default=20, help="data sets fitted as one batch")
     parser.add_argument("--num-samples", type=int, default=250, help="draws a chain, of four chains")
-    parser.add_argument("--processes", type=int, default=1, help="worker processes, which share the cores evenly")
-    parser.add_argument("--deadline", type=float, default=np.inf, help="seconds after which unfinished tasks are left out")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="worker processes, which share the cores evenly"
+    )
+    parser.add_argument(
+        "--deadline", type=float, default=np.inf, help="seconds after which unfinished tasks are left out"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", help="write ranks, PIT values and diagnostics here, after every task")
     args = parser.parse_args()

@@ -36,8 +36,21 @@ def chinchilla(**options):
 def answer(tests, out):
     """Print the calibration by model size, and draw reliability and PIT of every sweep."""
     out.mkdir(parents=True, exist_ok=True)
-    columns = ["params", "rows", "runs", "cover_50", "cover_90", "cover_90_lo", "cover_90_hi", "pit_mean", "bias", "width_90"]
-    figure, axes = plt.subplots(2, len(tests), figsize=(3.6 * len(tests), 6.8), layout="constrained", squeeze=False)
+    columns = [
+        "params",
+        "rows",
+        "runs",
+        "cover_50",
+        "cover_90",
+        "cover_90_lo",
+        "cover_90_hi",
+        "pit_mean",
+        "bias",
+        "width_90",
+    ]
+    figure, axes = plt.subplots(
+        2, len(tests), figsize=(3.6 * len(tests), 6.8), layout="constrained", squeeze=False
+    )
     for (name, test), column in zip(tests.items(), axes.T, strict=True):
         table = test.calibration(by="params")
         print(f"\n{name}\n{table[columns].round(3).to_string(index=False)}")

@@ -1,6 +1,6 @@
 """Where will this run end, and when does it reach a target loss?
 
-    python examples/curve.py [folder]
+python examples/curve.py [folder]
 """
 
 from lossband.figures import curve, tell

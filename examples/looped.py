@@ -1,6 +1,6 @@
 """By how much does the prediction sit above the real loss of larger looped models?
 
-    python examples/looped.py [folder]
+python examples/looped.py [folder]
 """
 
 from lossband.figures import looped, tell

@@ -1,6 +1,6 @@
 """How does the loss of a token fall with its index, and how will it in a model that was not trained?
 
-    python examples/position.py [folder]
+python examples/position.py [folder]
 """
 
 from lossband.figures import position, tell

@@ -1,6 +1,6 @@
 """At which step does a token index stop improving?
 
-    python examples/position_step.py [folder]
+python examples/position_step.py [folder]
 """
 
 from lossband.figures import position_step, tell

@@ -1,6 +1,6 @@
 """Which shape is best, which shapes are nearly as good, and what does a worse one cost in compute?
 
-    python examples/shape.py [folder]
+python examples/shape.py [folder]
 """
 
 from lossband.figures import shape, tell

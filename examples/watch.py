@@ -34,7 +34,13 @@ def figure(outlook, run, out):
     band = outlook.curve(levels=(0.5, 0.9))
     for level, shade in ((90, 0.22), (50, 0.45)):
         ax.fill_between(
-            band.step, band[f"lo_{level}"], band[f"hi_{level}"], color=lb.plot.PRED, alpha=shade, lw=0, label=f"{level} % band"
+            band.step,
+            band[f"lo_{level}"],
+            band[f"hi_{level}"],
+            color=lb.plot.PRED,
+            alpha=shade,
+            lw=0,
+            label=f"{level} % band",
         )
     ax.plot(band.step, band["median"], "--", color=lb.plot.PRED, lw=1.2, label="Pred")
     log, rest = outlook.seen, run[run.step > outlook.seen.step.iloc[-1]]
@@ -43,7 +49,13 @@ def figure(outlook, run, out):
     ax.axhline(outlook.target, color="0.5", lw=0.8, ls=":")
     first = log.step.iloc[-1] / 3
     top = log.loss[log.step >= first].max()
-    ax.set(xscale="log", xlabel="step", ylabel="loss, nats per byte", xlim=(first, None), ylim=(0.97 * band.lo_90.min(), top))
+    ax.set(
+        xscale="log",
+        xlabel="step",
+        ylabel="loss, nats per byte",
+        xlim=(first, None),
+        ylim=(0.97 * band.lo_90.min(), top),
+    )
     ax.legend(frameon=False, fontsize=8)
     fig.savefig(out / "watch.png", dpi=150)
     plt.close(fig)
@@ -55,8 +67,10 @@ def main(out, **options):
     outlook = forecast(run, **options)
     reached = run.step[run.loss <= TARGET]
     print(outlook)
-    print(f"what came: loss {run.loss.iloc[-1]:.4f} at the end; {TARGET} was " +
-          (f"reached at step {reached.iloc[0]:,}" if len(reached) else "not reached"))  # fmt: skip
+    print(
+        f"what came: loss {run.loss.iloc[-1]:.4f} at the end; {TARGET} was "
+        + (f"reached at step {reached.iloc[0]:,}" if len(reached) else "not reached")
+    )
     figure(outlook, run, Path(out))
     return outlook, run
 

@@ -39,7 +39,10 @@ def shapes(sizes=3, ratios=8):
     """Loss of three sizes against two ratios, each around its own best one."""
     rows = []
     for n in np.geomspace(1e5, 4e6, sizes):
-        for axis, best, grid in (("ff_ratio", 3.0, np.geomspace(0.5, 16, ratios)), ("head_dim", 24.0, np.geomspace(4, 128, ratios))):
+        for axis, best, grid in (
+            ("ff_ratio", 3.0, np.geomspace(0.5, 16, ratios)),
+            ("head_dim", 24.0, np.geomspace(4, 128, ratios)),
+        ):
             rest = {"ff_ratio": 4.0, "head_dim": 16.0}
             rows += [rest | {"axis": axis, "size": f"{n:.1e}", "params": n, axis: ratio} for ratio in grid]
     table = pd.DataFrame(rows).drop_duplicates(["params", "ff_ratio", "head_dim"], ignore_index=True)

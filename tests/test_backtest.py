@@ -59,7 +59,9 @@ def forged(of_grid, *, offset=0.0, width=1.0, error=lambda far, run: 1.0, runs=2
     run, far = np.arange(rows) % runs, rng.uniform(1, 4, rows)
     truth = 0.01 * np.array([error(*each) for each in zip(far, run, strict=True)]) * rng.normal(size=rows)
     draws = 0.01 * (offset + width * rng.normal(size=(2000, rows)))
-    frame = pd.DataFrame({"run": [f"r{i}" for i in run], "extrapolation": far, "median": np.exp(np.median(draws, 0))})
+    frame = pd.DataFrame(
+        {"run": [f"r{i}" for i in run], "extrapolation": far, "median": np.exp(np.median(draws, 0))}
+    )
     frame = frame.assign(
         bias=np.median(draws, 0) - truth,
         pit=score.pit(draws, truth),
@@ -104,9 +106,13 @@ def test_calibration_catches_a_biased_band(of_grid, offset, words):
 def test_a_bias_that_grows_with_the_distance_is_a_law_too_rigid(of_grid):
     test = forged(of_grid)
     frame = test.frame.assign(bias=0.01 * test.frame["extrapolation"], pit=0.02, inside_90=False)
-    assert "below the forecast, the more so the farther out: a law too rigid" in note(replace(test, frame=frame))
+    assert "below the forecast, the more so the farther out: a law too rigid" in note(
+        replace(test, frame=frame)
+    )
     frame = frame.assign(bias=-frame["bias"], pit=0.98)
-    assert "above the forecast, the more so the farther out: a law too steep" in note(replace(test, frame=frame))
+    assert "above the forecast, the more so the farther out: a law too steep" in note(
+        replace(test, frame=frame)
+    )
 
 
 def test_misses_that_grow_with_the_distance_are_a_drift_too_tight(of_grid):
@@ -122,7 +128,11 @@ def test_true_bands_of_many_sizes_draw_few_notes(of_grid):
     """Ten sizes of twenty rows: by an interval for each alone, two tables of three would have a note."""
     tables = [forged(of_grid, seed=seed) for seed in range(30)]
     noted = sum(
-        bool(replace(t, frame=t.frame.assign(params=np.arange(200) // 20)).calibration(by="params").attrs["notes"])
+        bool(
+            replace(t, frame=t.frame.assign(params=np.arange(200) // 20))
+            .calibration(by="params")
+            .attrs["notes"]
+        )
         for t in tables
     )
     assert noted <= 3 + 4 * np.sqrt(30 * 0.1 * 0.9)
@@ -159,13 +169,17 @@ def test_figures_of_calibration_show_what_the_table_says(of_grid):
 
 def test_several_cut_offs_are_fitted_and_scored_at_once(grid):
     """Two cut-offs by a share of the sizes; every row says how far out it is, and its exact log score."""
-    test = lb.backtest(grid, "chinchilla", drift=None, by="params", share=(0.125, 0.25), num_samples=250, batch=1)
+    test = lb.backtest(
+        grid, "chinchilla", drift=None, by="params", share=(0.125, 0.25), num_samples=250, batch=1
+    )
     sizes = np.unique(grid.params)
     for cut, post, count in zip((0.125, 0.25), test.posteriors, (1, 2), strict=True):
         rows = test.frame[test.frame["hidden"] == cut]
         assert set(rows["params"]) == set(sizes[-count:])
         assert post.problem.frame["params"].max() == sizes[-count - 1]
-        np.testing.assert_allclose(rows["extrapolation"], np.log10(rows["params"] / sizes[-count - 1]), atol=1e-9)
+        np.testing.assert_allclose(
+            rows["extrapolation"], np.log10(rows["params"] / sizes[-count - 1]), atol=1e-9
+        )
         np.testing.assert_allclose(rows["log_score"], post.log_score(rows) + np.log(rows["loss"]))
     assert set(test.calibration(by="hidden")["hidden"]) == {0.125, 0.25, "all"}
 

@@ -32,7 +32,10 @@ def serial(tables):
 
 
 def same(one, other):
-    return all(np.array_equal(one.sites[name], other.sites[name]) for name in one.sites) and one.health == other.health
+    return (
+        all(np.array_equal(one.sites[name], other.sites[name]) for name in one.sites)
+        and one.health == other.health
+    )
 
 
 def kill_soon(pid):
@@ -111,7 +114,10 @@ print(json.dumps([post.sites["E"].tolist() for post in (*tables, chains)]))
 
 def test_two_devices_share_tables_or_chains_and_give_the_same(tables, serial):
     two = "--xla_force_host_platform_device_count=2"
-    env = os.environ | {"XLA_FLAGS": two, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiled hastily, for one use
+    env = os.environ | {
+        "XLA_FLAGS": two,
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    }  # compiled hastily, for one use
     run = [sys.executable, "-c", TWO_DEVICES]
     done = subprocess.run(run, input=tables[0].to_json(), capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
@@ -128,7 +134,9 @@ def test_side_by_side_as_on_an_accelerator_chains_take_the_same_draws(tables, qu
     def drawn():
         begin, draw, *_ = programs(problem.model)
         chains, measured, *_ = jax.jit(begin, static_argnums=3)(*problem.arrays, np.int64(0), 2)
-        return jax.jit(draw, static_argnums=4)(problem.arrays[0], measured, chains, np.int32(nuts.TUNE), 30)[1]
+        return jax.jit(draw, static_argnums=4)(problem.arrays[0], measured, chains, np.int32(nuts.TUNE), 30)[
+            1
+        ]
 
     with jax.enable_x64(True):
         waiting = drawn()

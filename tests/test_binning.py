@@ -11,7 +11,9 @@ from benchmarks.speed.quality import AGREE, disagreement, moments
 def curve(rows=3000, scatter=0.01):
     tokens = np.linspace(1e9, 1e12, rows)
     noise = np.random.default_rng(0).normal(0, scatter, rows)
-    return pd.DataFrame({"run": "one", "tokens": tokens, "loss": (1.8 + 1.1 * (tokens / 1e10) ** -0.35) * np.exp(noise)})
+    return pd.DataFrame(
+        {"run": "one", "tokens": tokens, "loss": (1.8 + 1.1 * (tokens / 1e10) ** -0.35) * np.exp(noise)}
+    )
 
 
 def test_means_and_errors_are_those_of_the_rows():

@@ -22,8 +22,19 @@ pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 
 DRAWS = 8
 SPANS = {"params": 100, "tokens": 300, "loops": 8, "params_once": 30, "params_rec": 50}
-SPANS |= {"position": 500, "step": 200, "unique_tokens": 40, "max_loops": 4, "ff_ratio": 20, "lr_area": 100, "lr_mean": 5}
-CHOSEN = {"shape": ("params", "ff_ratio"), "annealed": ("tokens", "lr_area", "lr_mean")}  # of the laws that choose their inputs; the others take tokens
+SPANS |= {
+    "position": 500,
+    "step": 200,
+    "unique_tokens": 40,
+    "max_loops": 4,
+    "ff_ratio": 20,
+    "lr_area": 100,
+    "lr_mean": 5,
+}
+CHOSEN = {
+    "shape": ("params", "ff_ratio"),
+    "annealed": ("tokens", "lr_area", "lr_mean"),
+}  # of the laws that choose their inputs; the others take tokens
 LAWS_TRIED = {
     **LAWS,
     "annealed": LAWS["curve"],  # with the learning rate, which `curve` itself does not have here
@@ -55,7 +66,9 @@ def tried(name):
     def one(prior):
         vector = space.coordinates(prior)
         values = space.constrained(vector)
-        _, log_volume = jnp.linalg.slogdet(jax.jacfwd(lambda v: unconstrained(space, space.constrained(v)))(vector))
+        _, log_volume = jnp.linalg.slogdet(
+            jax.jacfwd(lambda v: unconstrained(space, space.constrained(v)))(vector)
+        )
         free = {site: bijection(space, site).inv(value) for site, value in values.items()}
         numpyros = potential_energy(space.model, (space.runs, space.measured), {}, free)
         return {
@@ -112,20 +125,39 @@ def test_coordinates_are_the_level_the_slopes_and_the_shares(name):
     share = np.log(A / (B + E))
     wanted |= {"A": share} if free else {"A": np.log(prior["alpha"] * A), "alpha": share}
     for site, value in wanted.items():
-        np.testing.assert_allclose(vector[:, sorted(prior).index(site)], value, rtol=1e-9, atol=1e-12, err_msg=site)
+        np.testing.assert_allclose(
+            vector[:, sorted(prior).index(site)], value, rtol=1e-9, atol=1e-12, err_msg=site
+        )
 
 
 def test_what_has_no_exponent_has_a_share_alone_and_a_shift_flattens_the_slope():
-    prior, vector, typical = tried("annealed")["prior"], tried("annealed")["vector"], space_of("annealed").runs.unit.typical
+    prior, vector, typical = (
+        tried("annealed")["prior"],
+        tried("annealed")["vector"],
+        space_of("annealed").runs.unit.typical,
+    )
     E, A, C, alpha = (prior[name] for name in ("E", "A", "C", "alpha"))
-    wanted = {"E": np.log((E + A + C) / typical), "A": np.log(alpha * A), "alpha": np.log(A / (E + C)), "C": np.log(C / E)}
+    wanted = {
+        "E": np.log((E + A + C) / typical),
+        "A": np.log(alpha * A),
+        "alpha": np.log(A / (E + C)),
+        "C": np.log(C / E),
+    }
     for site, value in wanted.items():
-        np.testing.assert_allclose(vector[:, sorted(prior).index(site)], value, rtol=1e-9, atol=1e-12, err_msg=site)
-    prior, vector, space = tried("power_shifted")["prior"], tried("power_shifted")["vector"], space_of("power_shifted")
+        np.testing.assert_allclose(
+            vector[:, sorted(prior).index(site)], value, rtol=1e-9, atol=1e-12, err_msg=site
+        )
+    prior, vector, space = (
+        tried("power_shifted")["prior"],
+        tried("power_shifted")["vector"],
+        space_of("power_shifted"),
+    )
     x0 = space.runs.tokens.centre
     slope = prior["alpha"] * prior["A"] * x0 / (x0 + prior["t"])
     np.testing.assert_allclose(vector[:, sorted(prior).index("A")], np.log(slope), rtol=1e-9)
-    np.testing.assert_allclose(vector[:, sorted(prior).index("t")], np.log(prior["t"] * prior["A"] / slope), rtol=1e-9)
+    np.testing.assert_allclose(
+        vector[:, sorted(prior).index("t")], np.log(prior["t"] * prior["A"] / slope), rtol=1e-9
+    )
 
 
 def test_the_last_term_takes_from_the_floor_alone():
@@ -148,8 +180,14 @@ def test_without_a_floor_in_logarithms_slopes_and_exponents_are_moved():
 
 def test_no_wall_is_near_however_the_loss_is_shared():
     """Where next to nothing of it is the floor's, the potential and its slope are finite."""
-    space, prior, vector = space_of("chinchilla"), tried("chinchilla")["prior"], tried("chinchilla")["vector"][0]
-    shares = jnp.array([sorted(prior).index("alpha"), sorted(prior).index("beta")])  # ln(A / (B + E)), ln(B / E)
+    space, prior, vector = (
+        space_of("chinchilla"),
+        tried("chinchilla")["prior"],
+        tried("chinchilla")["vector"][0],
+    )
+    shares = jnp.array(
+        [sorted(prior).index("alpha"), sorted(prior).index("beta")]
+    )  # ln(A / (B + E)), ln(B / E)
     far = [vector.at[shares].add(out) for out in (-3.0, 3.0)]
     far = jnp.stack(far + [vector.at[shares[-1]].add(out) for out in (-3.0, 3.0, 30.0, 300.0)])
     heights, slopes = jax.jit(jax.vmap(jax.value_and_grad(space.potential)))(far)

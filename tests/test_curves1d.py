@@ -42,7 +42,9 @@ def test_every_curve_becomes_tables_that_lossband_reads(curve):
 
 def test_delta_method_covers_and_its_density_is_that_of_its_draws(curve):
     train = curve.train
-    draws, density = delta.forecast(curve.x[train], curve.loss[train], curve.x[~train], curve.loss[~train], num_samples=20_000)
+    draws, density = delta.forecast(
+        curve.x[train], curve.loss[train], curve.x[~train], curve.loss[~train], num_samples=20_000
+    )
     assert np.abs(np.log(np.median(draws, 0) / curve.loss[~train])).max() < 0.1
     # a kernel estimate of 20,000 draws, blurred by its own width
     np.testing.assert_allclose(score.log_score(draws, curve.loss[~train]), density, atol=0.1)
@@ -69,5 +71,7 @@ def test_m4_solves_its_equation(alpha):
     loss = np.asarray(m4(jnp.asarray(x), E, e0, alpha, beta, c), float)
     inside = (loss > E + 1e-3) & (loss < e0 - 1e-3)
     left = (loss - E) / (e0 - loss) ** alpha
-    np.testing.assert_allclose(left[inside], (beta * x**-c)[inside], rtol=5e-3)  # single precision, as NumPyro has it
+    np.testing.assert_allclose(
+        left[inside], (beta * x**-c)[inside], rtol=5e-3
+    )  # single precision, as NumPyro has it
     assert inside.sum() > 8 and (np.diff(loss) < 0).all()

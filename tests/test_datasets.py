@@ -31,24 +31,36 @@ OVERTRAINING = {
     "name": "c4_original-d=1024_l=24_h=8-0.25",
     "dataset_name": "c4_original",
     "hyperparameters": {
-        "model": "training/open_lm_configs/d=1024_l=24_h=8.json", "tokens": 2058081280, "warmup": 2000, "lr": 0.003,
-        "global_bs": 512, "params": 411616256, "params_no_embed": 359973888, "chinchilla_multiplier": 0.25,
+        "model": "training/open_lm_configs/d=1024_l=24_h=8.json",
+        "tokens": 2058081280,
+        "warmup": 2000,
+        "lr": 0.003,
+        "global_bs": 512,
+        "params": 411616256,
+        "params_no_embed": 359973888,
+        "chinchilla_multiplier": 0.25,
     },
     "results": [
         {
-            "loss": 4.257023584842682, "loss_sequences_lower_95": 4.123423239390056,
-            "loss_sequences_upper_95": 4.39102222442627, "loss_tokens_lower_95": 4.241916694641113,
-            "loss_tokens_upper_95": 4.272441368103028, "sequences": 120,
+            "loss": 4.257023584842682,
+            "loss_sequences_lower_95": 4.123423239390056,
+            "loss_sequences_upper_95": 4.39102222442627,
+            "loss_tokens_lower_95": 4.241916694641113,
+            "loss_tokens_upper_95": 4.272441368103028,
+            "sequences": 120,
             "val_data": ["training/eval_data/val_tok_mult/openlm/shard_00000000.tar"],
         },
         {
-            "loss": 3.5279492850157737, "loss_sequences_lower_95": 3.525283367304321,
-            "loss_sequences_upper_95": 3.53053282244497, "loss_tokens_lower_95": 3.517132166666667,
-            "loss_tokens_upper_95": 3.5387815, "sequences": 84999,
+            "loss": 3.5279492850157737,
+            "loss_sequences_lower_95": 3.525283367304321,
+            "loss_sequences_upper_95": 3.53053282244497,
+            "loss_tokens_lower_95": 3.517132166666667,
+            "loss_tokens_upper_95": 3.5387815,
+            "sequences": 84999,
             "val_data": ["training/eval_data/c4_val/shard-{0000000..0000010}.tar"],
         },
     ],
-}  # fmt: skip
+}
 
 
 def written(folder, name, text):

@@ -97,7 +97,10 @@ def test_the_last_step_is_where_the_law_says():
 
 
 def test_the_curves_bands_hold_the_end_and_spikes_do_not_move_them(drawn):
-    assert "warm-up" in {note.code for note in drawn("curve").notes} and str(drawn("curve")).count("[warm-up]") == 1
+    assert (
+        "warm-up" in {note.code for note in drawn("curve").notes}
+        and str(drawn("curve")).count("[warm-up]") == 1
+    )
     final, reached = drawn("curve").tables.values()
     assert ((final["lo_90"] <= final["real"]) & (final["real"] <= final["hi_90"])).all()
     width = (final["hi_90"] - final["lo_90"]).to_numpy()
@@ -109,7 +112,9 @@ def test_the_shapes_best_ratios_hold_the_truth(drawn):
     best, compute = drawn("shape").tables.values()
     truth = best["axis"].map({"ff_ratio": 3.0, "head_dim": 24.0})
     assert ((best["best_lo_90"] <= truth) & (truth <= best["best_hi_90"])).sum() >= 4
-    more = best["axis"].map({"ff_ratio": np.sqrt(np.log(1.01) / 0.01), "head_dim": np.sqrt(np.log(1.01) / 0.012)})
+    more = best["axis"].map(
+        {"ff_ratio": np.sqrt(np.log(1.01) / 0.01), "head_dim": np.sqrt(np.log(1.01) / 0.012)}
+    )
     upper = truth * np.exp(more)
     assert ((best["to_lo_90"] <= upper) & (upper <= best["to_hi_90"])).sum() >= 4
     assert ((compute["lo_90"] > 0.02) & (compute["hi_90"] < 1)).all()

@@ -115,12 +115,23 @@ def test_log_density_is_the_density_of_the_draws(curves, noise, where):
     """Its integral up to each quantile of the draws is that quantile: the drift beyond, effects and noise, all of them."""
     problem = pose(curves, "chinchilla", noise=noise)
     rng, size = np.random.default_rng(0), 4000
-    sites = {"E": 1.7, "A": 0.4, "alpha": 0.3, "B": 0.3, "beta": 0.3, "tau": 0.3, "sigma": 0.01, "sigma_run": 0.02}
+    sites = {
+        "E": 1.7,
+        "A": 0.4,
+        "alpha": 0.3,
+        "B": 0.3,
+        "beta": 0.3,
+        "tau": 0.3,
+        "sigma": 0.01,
+        "sigma_run": 0.02,
+    }
     sites |= {"sigma_ou": 0.015, "length_ou": 0.5}
     weights = np.tile(rng.normal(0, 0.1, problem.measured.drift.shape[1]), (size, 1))
     draws = Draws({n: np.full(size, v) for n, v in sites.items()}, weights, np.full((size, 4), 0.05), seed=1)
     far = 10.0 if where == "beyond" else 1.0
-    row = pd.DataFrame({"run": "a" if where == "known run" else "new", "params": far * 3e7, "tokens": far * 1e9}, index=[0])
+    row = pd.DataFrame(
+        {"run": "a" if where == "known run" else "new", "params": far * 3e7, "tokens": far * 1e9}, index=[0]
+    )
     losses = np.sort(draw_losses(problem, draws, row)[:, 0])
     cuts = np.quantile(losses, np.linspace(0.001, 0.999, 801))
     real = pd.concat([row] * len(cuts), ignore_index=True).assign(loss=cuts)

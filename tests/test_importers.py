@@ -81,8 +81,13 @@ def write_mlflow(folder, steps, losses, rates):
         (run / "metrics" / name).parent.mkdir(parents=True, exist_ok=True)
         lines = [f"{1700000000000 + s} {v!r} {s}" for s, v in zip(steps, map(float, values), strict=True)]
         (run / "metrics" / name).write_text("\n".join(lines) + "\n")
-    for name, text in {"meta.yaml": "run_id: 0123abcd", "tags/mlflow.runName": "pilot", "params/lr": "0.5",
-                       "params/params": "1e8", "params/optimiser": "adam"}.items():  # fmt: skip
+    for name, text in {
+        "meta.yaml": "run_id: 0123abcd",
+        "tags/mlflow.runName": "pilot",
+        "params/lr": "0.5",
+        "params/params": "1e8",
+        "params/optimiser": "adam",
+    }.items():
         (run / name).parent.mkdir(exist_ok=True)
         (run / name).write_text(text)
 
@@ -249,12 +254,18 @@ BAD = {
     "empty": ({}, "is no log that lossband knows"),
     "notes.json": ({}, "is no state of a Trainer"),
     "list.json": ({}, "is no state of a Trainer"),
-    "events": ({"columns": {"train/los": "loss"}}, "names 'train/los', which was not logged; did you mean 'train/loss'"),
-    "pilot.csv": ({"columns": {"train/loss": "losss"}}, "'losss' is no column of lossband; did you mean 'loss'"),
+    "events": (
+        {"columns": {"train/los": "loss"}},
+        "names 'train/los', which was not logged; did you mean 'train/loss'",
+    ),
+    "pilot.csv": (
+        {"columns": {"train/loss": "losss"}},
+        "'losss' is no column of lossband; did you mean 'loss'",
+    ),
     "odd": ({}, "no training loss was logged under a usual name; logged were accuracy"),
     "hf": ({"format": "tensorbord"}, "format= got 'tensorbord'"),
     "mlruns": ({"format": "tensorboard"}, "holds no event files"),
-}  # fmt: skip
+}
 TEXT = {
     "step (": "is no regular expression",
     r"step (?P<step>\d+)": r"has the groups \['step'\]; expected loss, and step or tokens",

@@ -25,7 +25,9 @@ def run_of(seed=0, noise=0.003, name="r", tail=0.1):
     area = np.cumsum(table.lr) * 50
     mean = table.lr.ewm(halflife=10).mean()
     loss = 2.5 + 0.9 * (area / area[19]) ** -0.6 + tail * mean / table.lr.max()
-    return table.assign(run=name, loss=loss * np.exp(np.random.default_rng(seed).normal(0, noise, len(table))))
+    return table.assign(
+        run=name, loss=loss * np.exp(np.random.default_rng(seed).normal(0, noise, len(table)))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,12 @@ def test_thinned_points_have_the_medians_and_their_errors():
 
 def test_spaced_keeps_rows_of_every_run_evenly_in_the_log_and_the_last():
     tokens = np.arange(1.0, 1001)
-    runs = pd.concat([pd.DataFrame({"run": name, "tokens": scale * tokens, "loss": 1 / tokens}) for name, scale in (("a", 1), ("b", 3))])
+    runs = pd.concat(
+        [
+            pd.DataFrame({"run": name, "tokens": scale * tokens, "loss": 1 / tokens})
+            for name, scale in (("a", 1), ("b", 3))
+        ]
+    )
     kept = spaced(runs.sample(frac=1, random_state=0), keep=4)
     assert sorted(kept.loc[kept["run"] == "a", "tokens"]) == [1, 10, 100, 1000]
     assert sorted(kept.loc[kept["run"] == "b", "tokens"]) == [3, 30, 300, 3000] and kept.index.is_unique
@@ -196,7 +203,11 @@ def test_earlier_runs_are_fitted_beside_this_one(seen):
         (lambda t: t, {}, "until= got None"),
         (lambda t: t, {"until": 100.0}, "expected a step beyond the last one seen, 12000"),
         (lambda t: t.drop(columns="step"), {"until": END}, "neither tokens nor step"),
-        (lambda t: t.drop(columns="lr"), {"schedule": schedule().tail(9)}, "the log has no lr, and the schedule starts"),
+        (
+            lambda t: t.drop(columns="lr"),
+            {"schedule": schedule().tail(9)},
+            "the log has no lr, and the schedule starts",
+        ),
         (lambda t: t, {"schedule": schedule().iloc[:300], "until": END}, "before until="),
         (lambda t: pd.concat([t, t.assign(run="s")]), {"until": END}, "follows one run"),
         (lambda t: t, {"until": END, "earlier": run_of(1)}, "is among the earlier ones"),
@@ -215,7 +226,11 @@ def test_by_size_is_the_equation_of_its_docstring(x64):
     from lossband.laws.curve import by_size
     from lossband.runs import runs_of, unit_of
 
-    rows = run_of().head(20).assign(params=np.geomspace(1e7, 1e9, 20), lr_area=np.arange(1, 21.0), lr_mean=np.linspace(2, 1, 20))
+    rows = (
+        run_of()
+        .head(20)
+        .assign(params=np.geomspace(1e7, 1e9, 20), lr_area=np.arange(1, 21.0), lr_mean=np.linspace(2, 1, 20))
+    )
     inputs = ("params", "step", "lr_area", "lr_mean")
     sites = {"E": 2.0, "A": 0.3, "alpha": 0.4, "B": 0.7, "beta": 0.6, "C": 0.2}
     with numpyro.handlers.block(), numpyro.handlers.substitute(data=sites):

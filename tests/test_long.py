@@ -36,6 +36,7 @@ def test_a_gradient_of_one_curve_grows_as_its_rows(noise, drift):
 def test_run_effects_cost_no_product_of_their_columns():
     """Four times the runs are four times the columns of the run effects, and their square would be 16 times the work."""
     few, many = (
-        taken(pose(many_curves(2000, runs), "power", noise="normal+run+ou", drift=None))[1] for runs in (32, 128)
+        taken(pose(many_curves(2000, runs), "power", noise="normal+run+ou", drift=None))[1]
+        for runs in (32, 128)
     )
     assert many < 4 * few

@@ -142,7 +142,9 @@ def test_what_stands_in_the_padding_changes_nothing(case, curves):
 @every_case
 def test_posterior_weights_have_the_mean_of_the_dense_conditional(case, curves):
     dense = Dense(curves, **CASES[case])
-    np.testing.assert_allclose(mean_weights(dense.law, dense.value), dense.posterior[0], rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(
+        mean_weights(dense.law, dense.value), dense.posterior[0], rtol=1e-8, atol=1e-12
+    )
 
 
 @every_case
@@ -150,7 +152,9 @@ def test_what_is_integrated_out_is_drawn_from_the_dense_conditional(case, curves
     """The weights have its mean and covariance; the mixture is that of the noise's squares, E 1 / lambda = (4 + E t^2) / 3."""
     dense = Dense(curves, tails="student-t", **CASES[case])
     mean, covariance = dense.posterior
-    drawn, mixture = map(np.asarray, conditionals(dense.law, dense.value, jax.random.split(jax.random.key(4), 20_000)))
+    drawn, mixture = map(
+        np.asarray, conditionals(dense.law, dense.value, jax.random.split(jax.random.key(4), 20_000))
+    )
     assert within_monte_carlo(drawn - mean, covariance)
     noise = np.diag(SCALES["sigma"] ** 2 / np.asarray(dense.law.measured.mixture)[:ROWS])
     gain = np.linalg.solve(dense.covariance, noise).T
@@ -253,7 +257,9 @@ def test_an_ou_path_of_points_at_one_time_is_constant(curves):
 def test_prefixes_are_those_of_one_row_after_another(rows):
     rng = np.random.default_rng(rows)
     a, b = rng.uniform(0.1, 0.9, rows), rng.normal(size=(rows, 2))
-    slopes, ends = prefixes(lambda f, s: (f[0] * s[0], s[0][..., None] * f[1] + s[1]), (jnp.array(a), jnp.array(b)))
+    slopes, ends = prefixes(
+        lambda f, s: (f[0] * s[0], s[0][..., None] * f[1] + s[1]), (jnp.array(a), jnp.array(b))
+    )
     expected = [b[0]]
     for i in range(1, rows):
         expected.append(a[i] * expected[-1] + b[i])
@@ -314,7 +320,9 @@ def test_noise_is_found_by_its_name(wanted, found):
     assert find_noise(wanted) == found and find_noise(found) is found
 
 
-@pytest.mark.parametrize("noise", [Noise(), Noise(run=True), Noise(ou=True), Noise(run=True, ou=True), Noise(sigma=1e-6)])
+@pytest.mark.parametrize(
+    "noise", [Noise(), Noise(run=True), Noise(ou=True), Noise(run=True, ou=True), Noise(sigma=1e-6)]
+)
 def test_scales_are_sampled_as_shares_of_the_spread(noise):
     with numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
         scales = noise.scales(0.2)

@@ -19,6 +19,8 @@ def test_a_population_is_found_through_its_sweeps_posteriors():
 
 
 def test_a_sweep_of_no_weight_is_left_out():
-    draws = [np.random.default_rng(i).normal(place, 0.1, 500) for i, place in enumerate((0.0, 0.1, -0.1, 9.0))]
+    draws = [
+        np.random.default_rng(i).normal(place, 0.1, 500) for i, place in enumerate((0.0, 0.1, -0.1, 9.0))
+    ]
     mu, _ = population(draws, (0.0, 5.0), np.array([1.0, 1.0, 1.0, 0.0]))
     assert abs(mu) < 0.2

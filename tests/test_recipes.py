@@ -64,9 +64,16 @@ def fixed(sites, base="chinchilla", **apart):
 
 
 SITES = {
-    "E": [1.7, 1.8], "A": [0.4, 0.3], "alpha": [0.3, 0.35], "B": [0.3, 0.4], "beta": [0.3, 0.25],
-    "A_ratio_2": [1.2, 0.9], "alpha_ratio_2": [1.05, 0.95], "B_ratio_2": [0.9, 0.8], "beta_ratio_2": [1.0, 1.1],
-}  # fmt: skip
+    "E": [1.7, 1.8],
+    "A": [0.4, 0.3],
+    "alpha": [0.3, 0.35],
+    "B": [0.3, 0.4],
+    "beta": [0.3, 0.25],
+    "A_ratio_2": [1.2, 0.9],
+    "alpha_ratio_2": [1.05, 0.95],
+    "B_ratio_2": [0.9, 0.8],
+    "beta_ratio_2": [1.0, 1.1],
+}
 
 
 def loss(found, i, recipe, N, D):

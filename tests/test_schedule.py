@@ -30,7 +30,9 @@ def test_of_a_constant_learning_rate():
 def test_the_area_is_the_integral(run):
     at = run["step"].to_numpy()
     area = 3e-4 * (0.55 * at + 0.45 * 20_000 / np.pi * np.sin(np.pi * at / 20_000))
-    np.testing.assert_allclose(add_lr_areas(run)["lr_area"], area, rtol=1e-4)  # before the first row lr is that row's
+    np.testing.assert_allclose(
+        add_lr_areas(run)["lr_area"], area, rtol=1e-4
+    )  # before the first row lr is that row's
 
 
 def test_the_mean_solves_its_equation(run):

@@ -90,7 +90,8 @@ def test_mixture_is_the_density_of_a_mixture():
 
 
 @pytest.mark.parametrize(
-    ("densities", "message"), [([0.0, 1.0], r"shape \(2,\)"), ([[np.nan, 0.0]], r"1 value\(s\) that are NaN.*\[0, 0\]")]
+    ("densities", "message"),
+    [([0.0, 1.0], r"shape \(2,\)"), ([[np.nan, 0.0]], r"1 value\(s\) that are NaN.*\[0, 0\]")],
 )
 def test_mixture_of_nothing_is_refused(densities, message):
     with pytest.raises(ValueError, match=message):

@@ -116,7 +116,9 @@ def test_curves_keep_the_published_split():
         assert np.isfinite(c.x).all() and ((0 < c.loss) & (c.loss <= 1)).all()
         assert c.x[c.train].max() < c.x[~c.train].min(), c.run
         assert not pd.DataFrame({"x": c.x, "loss": c.loss}).duplicated().any() or c.domain == "IC", c.run
-    assert sum(len(c.x) for c in curves) == 10125 - 3 * 229  # 229 rows of language, four copies of each in the source
+    assert (
+        sum(len(c.x) for c in curves) == 10125 - 3 * 229
+    )  # 229 rows of language, four copies of each in the source
 
 
 def test_a_missing_folder_says_what_to_do(tmp_path):

@@ -18,7 +18,9 @@ def test_ranks_and_bands_of_the_right_model(right):
     ranks, cases = simulate.report({"power": right})
     assert set(ranks.site) == {"E", "A", "alpha", "sigma"}
     assert (ranks.p_corrected > 0.01).all()
-    assert max(right["rhat"]) < 1.05 and min(right["ess"]) > 2 * simulate.THINNED  # ranks are nearly independent
+    assert (
+        max(right["rhat"]) < 1.05 and min(right["ess"]) > 2 * simulate.THINNED
+    )  # ranks are nearly independent
     # the four rows of one data set share its luck: at worst as much evidence as one row
     assert abs(cases.c90.item() - 0.9) < 4 * np.sqrt(0.09 / SIMS)
 
@@ -39,7 +41,9 @@ def test_a_simulated_table_keeps_its_unit_and_its_order():
     for simulated in made:
         assert simulated.unit is problem.unit and simulated.measured.drift is problem.measured.drift
         rows = len(problem.frame)
-        np.testing.assert_allclose(simulated.measured.log_loss[:rows], np.log(simulated.frame.loss.to_numpy()[problem.order]))
+        np.testing.assert_allclose(
+            simulated.measured.log_loss[:rows], np.log(simulated.frame.loss.to_numpy()[problem.order])
+        )
         assert (simulated.measured.log_loss[rows:] == 0).all()
 
 
@@ -58,10 +62,21 @@ def test_holm_by_hand():
 
 
 def test_parts_of_a_case_are_joined():
-    part = {"ranks": {"a": [1, 2]}, "pit": [[0.5] * 4, [0.99] * 4], "rhat": [1.0, 1.2], "ess": [500.0, 300.0], "divergences": [0, 3]}
+    part = {
+        "ranks": {"a": [1, 2]},
+        "pit": [[0.5] * 4, [0.99] * 4],
+        "rhat": [1.0, 1.2],
+        "ess": [500.0, 300.0],
+        "divergences": [0, 3],
+    }
     ranks, cases = simulate.report({"x": simulate.merged([part] * 10)})
     assert ranks.sims.item() == 20 and ranks.mean_rank.item() == pytest.approx(1.5 / 63)
-    assert (cases.c90.item(), cases.c95.item(), cases.rhat_max.item(), cases.divergences.item()) == (0.5, 0.5, 1.2, 30)
+    assert (cases.c90.item(), cases.c95.item(), cases.rhat_max.item(), cases.divergences.item()) == (
+        0.5,
+        0.5,
+        1.2,
+        30,
+    )
 
 
 def test_every_law_and_noise_has_a_case():

@@ -47,7 +47,9 @@ def test_the_rivals_density_is_ours_in_other_coordinates(table, natural):
         ours = log_density(problem.model, problem.arrays, {}, at)[0]
         theirs = natural_of(table, at) if natural else at
         logs = sum(np.log(value) for value in at.values()), sum(np.log(value) for value in theirs.values())
-        differences.append(ours + logs[0] - log_density(in_numpyro.model, (numbers,), {}, theirs)[0] - logs[1])
+        differences.append(
+            ours + logs[0] - log_density(in_numpyro.model, (numbers,), {}, theirs)[0] - logs[1]
+        )
         assert np.isfinite(space.potential(space.coordinates(at)))
     np.testing.assert_allclose(differences, 0.0, atol=1e-6)
 
@@ -91,7 +93,9 @@ def test_the_table_has_medians_ratios_and_who_is_missing():
     warm = [{"seconds": {"sampling": 0.5}} | quality.quality(draws(seed=9), 10_000)]
     results = {
         report.REFERENCE: [repetition({"start": 1.0, "compile": 0.5, "run": 0.5}, 0, warm=warm)],
-        "NumPyro, natural units": [repetition({"start": 1.0, "compile": 9.0, "sampling": s}, 2) for s in (90.0, 100.0, 500.0)],
+        "NumPyro, natural units": [
+            repetition({"start": 1.0, "compile": 9.0, "sampling": s}, 2) for s in (90.0, 100.0, 500.0)
+        ],
         "PyMC + nutpie, centred": [repetition({"start": 1.0, "compile": 15.0, "sampling": 4.0}, 3)],
         "Stan, centred": [{"failed": "stan is not installed"}],
     }
@@ -127,9 +131,25 @@ def test_growth_figures_are_of_the_rows_that_were_asked_for(monkeypatch):
 
 def test_the_command_runs_in_small_and_adds_to_its_file(tmp_path):
     file = tmp_path / "speed.json"
-    command = [sys.executable, "-m", "benchmarks.speed", "--repetitions", "1", "--samples", "60", "--rows", "40", "--json", str(file)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.speed",
+        "--repetitions",
+        "1",
+        "--samples",
+        "60",
+        "--rows",
+        "40",
+        "--json",
+        str(file),
+    ]
     for row in ("NumPyro, centred", "scipy Huber"):
-        done = subprocess.run([*command, "--row", row, "--group", "rivals", "--group", "bootstraps"], capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, "--row", row, "--group", "rivals", "--group", "bootstraps"],
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         assert row in done.stdout
     known = json.loads(file.read_text())

@@ -129,8 +129,17 @@ def test_the_same_computation_is_the_same_and_any_other_is_not(grid):
 
     bent_more.defjvp(lambda primals, tangents: (bent_more(*primals), 3 * tangents[0]))
     bent_more.__name__ = "bent"
-    changes = [{}, {"number": 2.0}, {"helper": jnp.expm1}, {"array": (0.1, 0.2000000001)}, {"name": "F"},
-               {"slope": "alpha"}, {"prior": dist.HalfNormal(1.5)}, {"helper": bent}, {"helper": bent_more}]  # fmt: skip
+    changes = [
+        {},
+        {"number": 2.0},
+        {"helper": jnp.expm1},
+        {"array": (0.1, 0.2000000001)},
+        {"name": "F"},
+        {"slope": "alpha"},
+        {"prior": dist.HalfNormal(1.5)},
+        {"helper": bent},
+        {"helper": bent_more},
+    ]
     keys = [identity(make(**change), grid) for change in changes]
     assert None not in keys
     assert len(set(keys)) == len(changes)
@@ -147,18 +156,28 @@ def seen(value):
     if isinstance(value, int | float | str | tuple | np.ndarray | ModuleType | Later | lb.Law):
         return True
     known = not value.__module__.startswith("lossband") if hasattr(value, "__module__") else False
-    plain = hasattr(value, "__qualname__") and not getattr(value, "__closure__", None)  # a partial or a closure holds more
+    plain = hasattr(value, "__qualname__") and not getattr(
+        value, "__closure__", None
+    )  # a partial or a closure holds more
     return plain and (known or value.__module__ in HASHED)
 
 
-@pytest.mark.parametrize("name", [name for name, law in LAWS.items() if law.curve.__module__.startswith("lossband.")])
+@pytest.mark.parametrize(
+    "name", [name for name, law in LAWS.items() if law.curve.__module__.startswith("lossband.")]
+)
 def test_all_that_a_law_of_ours_may_use_is_in_what_its_programs_are_kept_under(name):
     """Its code is read in place of tracing it: nothing that its functions name may escape that."""
     own = vars(sys.modules[LAWS[name].curve.__module__])
     used, functions = set(), [f for f in own.values() if getattr(f, "__module__", None) == own["__name__"]]
     for function in [LAWS[name].curve, *functions]:
         used |= set(getattr(getattr(function, "__code__", None), "co_names", ())) & set(own)
-    derived = {"clock_of", "add_lr_areas", "INPUTS", "InputError", "one_input"}  # for the table, not for the program
+    derived = {
+        "clock_of",
+        "add_lr_areas",
+        "INPUTS",
+        "InputError",
+        "one_input",
+    }  # for the table, not for the program
     assert not {name for name in used - derived if not seen(own[name])}
     assert LAWS[name].code is not None
 
@@ -193,7 +212,9 @@ def test_marks_are_remembered_and_remade_when_damaged(shelf):
 def test_a_law_that_calls_back_into_python_is_not_kept(grid):
     def mine(runs):
         E = numpyro.sample("E", dist.LogNormal(0.0, 1.0))
-        return E + jax.pure_callback(lambda x: 0 * x, jax.eval_shape(jnp.log, runs.params.values), runs.params.values)
+        return E + jax.pure_callback(
+            lambda x: 0 * x, jax.eval_shape(jnp.log, runs.params.values), runs.params.values
+        )
 
     mine.__module__ = "lossband.pretended"  # else its gradient is asked for, which a callback does not have
     assert identity(mine, grid) is None
@@ -224,7 +245,9 @@ def test_a_new_process_that_finds_its_programs_imports_no_numpyro(grid, tmp_path
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     said = []
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", WITHOUT_NUMPYRO], input=grid.to_json(), capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_NUMPYRO], input=grid.to_json(), capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         said.append(done.stdout.split("]"))
     assert said[0][0] == "['numpyro'" and said[1][0] == "["

@@ -22,8 +22,23 @@ from . import growth, report
 from .processes import process, repeat
 from .rows import GROUPS, ROWS
 
-COLUMNS = ("row", "to_posterior", "s start", "s compile", "s warmup", "s sampling", "s warm", "ess_bulk", "ess_tail", "rhat",
-           "ess_per_second", "gradients_per_effective_draw", "agrees", "peak_MB", "repetitions")  # fmt: skip
+COLUMNS = (
+    "row",
+    "to_posterior",
+    "s start",
+    "s compile",
+    "s warmup",
+    "s sampling",
+    "s warm",
+    "ess_bulk",
+    "ess_tail",
+    "rhat",
+    "ess_per_second",
+    "gradients_per_effective_draw",
+    "agrees",
+    "peak_MB",
+    "repetitions",
+)
 ENOUGH = 150  # seconds after which a row is not repeated again
 
 
@@ -33,7 +48,9 @@ def timed(rows, args, stores):
     options = {"num_samples": args.samples, "num_warmup": args.samples} if args.samples else {}
     common = dict(cut={"rows": args.rows}, limit=args.limit, stores=stores)
     for row in rows:
-        if row.store == "full":  # what an earlier process leaves behind: programs, whatever the number of draws
+        if (
+            row.store == "full"
+        ):  # what an earlier process leaves behind: programs, whatever the number of draws
             few = {"num_samples": 100} if row.options.get("method") != "laplace" else {}
             filled = repeat(row, 0, options={"warm": 0} | few | options, **common)
             print(f"{row.name}: store filled, {filled.get('failed', 'well')}", file=sys.stderr, flush=True)
@@ -43,7 +60,11 @@ def timed(rows, args, stores):
                 continue
             mine = {} if row.module == "by_bootstrap" else options
             results[row.name].append(repeat(row, seed, options=mine, **common))
-            figures = {k: v for k, v in results[row.name][-1].items() if k in ("to_posterior", "seconds", "failed", "rhat")}
+            figures = {
+                k: v
+                for k, v in results[row.name][-1].items()
+                if k in ("to_posterior", "seconds", "failed", "rhat")
+            }
             print(f"{row.name} {seed}: {json.dumps(figures)}", file=sys.stderr, flush=True)
     return results
 
@@ -51,21 +72,32 @@ def timed(rows, args, stores):
 def imports(stores, repetitions):
     """Seconds to import JAX, lossband, and what `lossband.fit` needs, each in processes of its own."""
     return {
-        name: min(process("benchmarks.speed.importing", [name], stores / "full", limit=60)["seconds"] for _ in range(repetitions))
+        name: min(
+            process("benchmarks.speed.importing", [name], stores / "full", limit=60)["seconds"]
+            for _ in range(repetitions)
+        )
         for name in ("jax", "lossband", "lossband.fit")
     }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--group", action="append", choices=(*GROUPS, "imports", "growth"), help="part of it; by default all")
+    parser.add_argument(
+        "--group", action="append", choices=(*GROUPS, "imports", "growth"), help="part of it; by default all"
+    )
     parser.add_argument("--row", action="append", help="only rows whose name contains this")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--rows", type=int, default=0, help="of each table; by default all")
-    parser.add_argument("--samples", type=int, default=0, help="draws and warm-up draws a chain; by default each one's own")
+    parser.add_argument(
+        "--samples", type=int, default=0, help="draws and warm-up draws a chain; by default each one's own"
+    )
     parser.add_argument("--limit", type=float, default=400, help="seconds for one process")
-    parser.add_argument("--longest", type=int, default=growth.ROWS[-1], help="rows of the longest curve of the growth tables")
-    parser.add_argument("--sets", type=int, default=growth.SETS[-1], help="most data sets of the growth tables")
+    parser.add_argument(
+        "--longest", type=int, default=growth.ROWS[-1], help="rows of the longest curve of the growth tables"
+    )
+    parser.add_argument(
+        "--sets", type=int, default=growth.SETS[-1], help="most data sets of the growth tables"
+    )
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     groups, started = args.group or [*GROUPS, "imports", "growth"], time.time()

@@ -16,7 +16,9 @@ def chinchilla():
 
 def isodepth():
     """The 116 looped models of arXiv:2604.21106, all loop counts together."""
-    return pd.read_csv(sets.DATA / "looped_isodepth.csv", dtype={"run": str})[["run", "params", "tokens", "loss"]]
+    return pd.read_csv(sets.DATA / "looped_isodepth.csv", dtype={"run": str})[
+        ["run", "params", "tokens", "loss"]
+    ]
 
 
 def many_curves(rows=5000, runs=20):
@@ -39,7 +41,9 @@ def one_curve(rows=100_000):
     """One run of `rows` evaluations evenly spaced in tokens, 1.8 + 2.2 (D / 1e9)^-.35, 1 % normal noise."""
     tokens = np.linspace(1e9, 2e12, rows)
     noise = np.random.default_rng(SEED).normal(0, 0.01, rows)
-    return pd.DataFrame({"run": "one", "tokens": tokens, "loss": (1.8 + 2.2 * (tokens / 1e9) ** -0.35) * np.exp(noise)})
+    return pd.DataFrame(
+        {"run": "one", "tokens": tokens, "loss": (1.8 + 2.2 * (tokens / 1e9) ** -0.35) * np.exp(noise)}
+    )
 
 
 def simulated(count, rows=100):

@@ -39,10 +39,18 @@ class Numbers:
     def of(cls, table, natural):
         x, z, y = (np.log(table[name].to_numpy(float)) for name in ("params", "tokens", "loss"))
         typical, shift = np.log(0.2) + np.median(y), (0.0, 0.0) if natural else (x.mean(), z.mean())
-        medians = {"E": np.log(0.65) + y.min(), "alpha": np.log(0.28), "A": typical, "beta": np.log(0.32), "B": typical}
+        medians = {
+            "E": np.log(0.65) + y.min(),
+            "alpha": np.log(0.28),
+            "A": typical,
+            "beta": np.log(0.32),
+            "B": typical,
+        }
         medians["sigma"] = np.log(0.03 * y.std())
         centre = (x.mean(), z.mean())
-        return cls(x - shift[0], z - shift[1], y, medians, centre[0] - shift[0], centre[1] - shift[1], natural)
+        return cls(
+            x - shift[0], z - shift[1], y, medians, centre[0] - shift[0], centre[1] - shift[1], natural
+        )
 
 
 def reported(table, draws, natural):

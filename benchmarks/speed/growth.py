@@ -36,7 +36,12 @@ def rows(kind, count):
     post = lb.fit(table, seed=0, **COUNTS, **options)
     seconds = time.perf_counter() - started - clock.seconds
     steps = float(post.stats["steps"].mean())
-    return report | {"fit_s": seconds, "leapfrogs": steps, "rhat": post.health.rhat_max, "fit_peak_MB": _peak()}
+    return report | {
+        "fit_s": seconds,
+        "leapfrogs": steps,
+        "rhat": post.health.rhat_max,
+        "fit_peak_MB": _peak(),
+    }
 
 
 def gradient(problem, repeats=8):
@@ -96,7 +101,14 @@ def sets(kind, count):
 
 def _held(post):
     """Megabytes of a posterior's arrays."""
-    arrays = [*post.sites.values(), *post.stats.values(), *post.prior.values(), post.weights, post.effects, post.log_density]
+    arrays = [
+        *post.sites.values(),
+        *post.stats.values(),
+        *post.prior.values(),
+        post.weights,
+        post.effects,
+        post.log_density,
+    ]
     return sum(np.asarray(array).nbytes for array in arrays) / 1e6
 
 
@@ -116,7 +128,10 @@ def thinned(kind, count):
         seconds.append(time.perf_counter() - started)
     # in one unit: A is the loss at each table's own centre
     logs = [np.log(post.sites["A_natural"]) for post in posts]
-    draws = [{"E": p.sites["E"], "alpha": p.sites["alpha"], "ln A_natural": a} for p, a in zip(posts, logs, strict=True)]
+    draws = [
+        {"E": p.sites["E"], "alpha": p.sites["alpha"], "ln A_natural": a}
+        for p, a in zip(posts, logs, strict=True)
+    ]
     found = [{name: moments(x) for name, x in each.items()} for each in draws]
     apart, where = disagreement(*found)
     shift = max(abs(found[1][n]["mean"] - found[0][n]["mean"]) / found[0][n]["sd"] for n in found[0])
@@ -155,7 +170,9 @@ def table(what, kinds, counts, *, stores, limit):
     for kind in kinds:
         report[kind] = {}
         for count in counts:
-            figures = process("benchmarks.speed.growth", [what, kind, str(count)], stores / "full", limit=limit)
+            figures = process(
+                "benchmarks.speed.growth", [what, kind, str(count)], stores / "full", limit=limit
+            )
             report[kind][count] = figures
             print(f"{what} {kind} {count}: {json.dumps(figures)}", file=sys.stderr, flush=True)
             if "failed" in figures:

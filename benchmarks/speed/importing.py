@@ -1,6 +1,6 @@
 """How long one import takes, in this process: prints seconds as JSON.
 
-    python -m benchmarks.speed.importing jax 0
+python -m benchmarks.speed.importing jax 0
 """
 
 import json

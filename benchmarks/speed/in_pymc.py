@@ -41,13 +41,24 @@ def run(table, *, natural, num_samples, num_chains, seed, nutpie, num_warmup=Non
         with model(Numbers.of(table, natural)):
             tune = {} if num_warmup is None else {"tune": num_warmup}
             trace = pm.sample(
-                num_samples, chains=num_chains, random_seed=seed, progressbar=False, discard_tuned_samples=False,
+                num_samples,
+                chains=num_chains,
+                random_seed=seed,
+                progressbar=False,
+                discard_tuned_samples=False,
                 nuts_sampler="pymc",
-                compute_convergence_checks=False, **tune,
-            )  # fmt: skip
+                compute_convergence_checks=False,
+                **tune,
+            )
         drawing = float(trace["posterior"].attrs["sampling_time"])
         compiling = time.perf_counter() - started - drawing
-    before, after = (np.sum(trace[group]["n_steps"].to_numpy()) for group in ("warmup_sample_stats", "sample_stats"))
+    before, after = (
+        np.sum(trace[group]["n_steps"].to_numpy()) for group in ("warmup_sample_stats", "sample_stats")
+    )
     draws = {name: trace["posterior"][name].to_numpy() for name in WIDTHS}
-    seconds = {"compile": compiling, "warmup": drawing * before / (before + after), "sampling": drawing * after / (before + after)}
+    seconds = {
+        "compile": compiling,
+        "warmup": drawing * before / (before + after),
+        "sampling": drawing * after / (before + after),
+    }
     return seconds, reported(table, draws, natural), int(after)

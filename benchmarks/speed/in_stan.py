@@ -41,7 +41,11 @@ def run(table, *, natural, num_samples, num_chains, seed, num_warmup=None):
     data |= {f"m_{name}": float(median) for name, median in numbers.medians.items()}
     started = time.perf_counter()
     # it writes a folder "build" where it is, and its progress to stderr
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.chdir(folder),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         built = stan.build(code, data=data, random_seed=seed)
         compiling = time.perf_counter() - started
         warmup = {} if num_warmup is None else {"num_warmup": num_warmup}
@@ -54,5 +58,9 @@ def run(table, *, natural, num_samples, num_chains, seed, num_warmup=None):
     steps = by_chain("n_leapfrog__")
     before, after = steps[:, :-num_samples].sum(), steps[:, -num_samples:].sum()
     draws = {name: by_chain(name)[:, -num_samples:] for name in WIDTHS}
-    seconds = {"compile": compiling, "warmup": drawing * before / (before + after), "sampling": drawing * after / (before + after)}
+    seconds = {
+        "compile": compiling,
+        "warmup": drawing * before / (before + after),
+        "sampling": drawing * after / (before + after),
+    }
     return seconds, reported(table, draws, natural), int(np.sum(after))

@@ -1,6 +1,6 @@
 """One row, once, in this process: prints its figures as a line of JSON.
 
-    python -m benchmarks.speed.one "NumPyro, centred" '{"seed": 3, "num_samples": 100}' '{"rows": 60}' 1732000000.0
+python -m benchmarks.speed.one "NumPyro, centred" '{"seed": 3, "num_samples": 100}' '{"rows": 60}' 1732000000.0
 """
 
 import importlib
@@ -28,13 +28,18 @@ def measured(row, options, cut, started):
     to_posterior = result.pop("ready") - started
     start = to_posterior - sum(result["seconds"].values())
     result["seconds"] = {"start": start} | result["seconds"]
-    result |= {"to_posterior": to_posterior, "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
+    result |= {
+        "to_posterior": to_posterior,
+        "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+    }
     return result | (quality(draws, gradients) if draws and len(next(iter(draws.values()))) > 1 else {})
 
 
 def main():
     name, options, cut, started = sys.argv[1:]
-    print(json.dumps(measured(BY_NAME[name], json.loads(options), json.loads(cut), float(started))), flush=True)
+    print(
+        json.dumps(measured(BY_NAME[name], json.loads(options), json.loads(cut), float(started))), flush=True
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ def run(table, *, law, drift=None, noise="student-t", method="nuts", seed=0, war
 
     import lossband as lb
 
-    jax.config.update("jax_cpu_enable_async_dispatch", False)  # calls return when they are done: the phases are theirs
+    jax.config.update(
+        "jax_cpu_enable_async_dispatch", False
+    )  # calls return when they are done: the phases are theirs
     fit = lb.fit
     options = dict(law=law, drift=_drift(drift), noise=noise, method=method, **counts)
     compiling, watch = Compiling(), Stopwatch()
@@ -55,7 +57,12 @@ def _figures(post, watch):
 class Stopwatch:
     """A progress bar that keeps, in place of showing it, how long each phase took."""
 
-    NAMES = {"finding the mode": "mode", "warming up": "warmup", "sampling": "sampling", "finishing": "finish"}
+    NAMES = {
+        "finding the mode": "mode",
+        "warming up": "warmup",
+        "sampling": "sampling",
+        "finishing": "finish",
+    }
 
     def __init__(self):
         self.seconds, self.phase, self.since = {}, "prepare", time.perf_counter()

@@ -18,9 +18,16 @@ def quality(draws, gradients=None):
         kind: min(float(array_stats.ess(x, 0, 1, method=kind, prob=prob)) for x in draws.values())
         for kind, prob in kinds.items()
     }
-    report = {"rhat": max(float(array_stats.rhat(x, 0, 1)) for x in draws.values()), "ess_bulk": ess["bulk"], "ess_tail": ess["tail"]}
+    report = {
+        "rhat": max(float(array_stats.rhat(x, 0, 1)) for x in draws.values()),
+        "ess_bulk": ess["bulk"],
+        "ess_tail": ess["tail"],
+    }
     if gradients is not None:
-        report |= {"gradients": int(gradients), "gradients_per_effective_draw": float(gradients) / min(ess.values())}
+        report |= {
+            "gradients": int(gradients),
+            "gradients_per_effective_draw": float(gradients) / min(ess.values()),
+        }
     return report | {"moments": {name: moments(x) for name, x in draws.items()}}
 
 
@@ -28,7 +35,13 @@ def moments(x):
     """Mean and variance of draws `(chain, draw)`, each with its Monte Carlo standard error."""
     mean, mean_se = _average(x)
     variance, variance_se = _average((x - mean) ** 2)
-    return {"mean": mean, "mean_se": mean_se, "sd": variance**0.5, "variance": variance, "variance_se": variance_se}
+    return {
+        "mean": mean,
+        "mean_se": mean_se,
+        "sd": variance**0.5,
+        "variance": variance,
+        "variance_se": variance_se,
+    }
 
 
 def _average(x):
@@ -40,7 +53,11 @@ def _average(x):
 def disagreement(one, other):
     """The largest difference of the means or variances of two rows' `moments`, in its standard errors, and where it is."""
     apart = [
-        (abs(one[name][what] - other[name][what]) / np.hypot(one[name][f"{what}_se"], other[name][f"{what}_se"]), f"{what} of {name}")
+        (
+            abs(one[name][what] - other[name][what])
+            / np.hypot(one[name][f"{what}_se"], other[name][f"{what}_se"]),
+            f"{what} of {name}",
+        )
         for name in one
         for what in ("mean", "variance")
     ]

@@ -8,8 +8,21 @@ from statistics import median
 from .quality import AGREE, disagreement
 from .rows import BY_NAME
 
-LIBRARIES = ("lossband", "jax", "jaxlib", "numpyro", "numpy", "scipy", "pandas", "pymc", "pytensor", "nutpie", "pystan",
-             "simple-scaling-laws", "arviz-stats")  # fmt: skip
+LIBRARIES = (
+    "lossband",
+    "jax",
+    "jaxlib",
+    "numpyro",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pymc",
+    "pytensor",
+    "nutpie",
+    "pystan",
+    "simple-scaling-laws",
+    "arviz-stats",
+)
 REFERENCE = "lossband, full store"
 
 
@@ -20,7 +33,9 @@ def machine():
             name = next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor()
-    threads = {key: value for key, value in os.environ.items() if key.endswith("_NUM_THREADS") or key == "XLA_FLAGS"}
+    threads = {
+        key: value for key, value in os.environ.items() if key.endswith("_NUM_THREADS") or key == "XLA_FLAGS"
+    }
     return {
         "processor": name,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -52,7 +67,13 @@ def lines(results):
         if warm := [fit for each in good for fit in each.get("warm", ())]:
             seconds = {"s warm": median(sum(fit["seconds"].values()) for fit in warm)}
             phases = _medians([fit["seconds"] for fit in warm], "s ")
-            yield {"row": f"{name}: warm", **seconds, **phases, "repetitions": len(warm), **_judged(name, warm, reference)}
+            yield {
+                "row": f"{name}: warm",
+                **seconds,
+                **phases,
+                "repetitions": len(warm),
+                **_judged(name, warm, reference),
+            }
 
 
 def _judged(name, repetitions, reference):
@@ -60,9 +81,13 @@ def _judged(name, repetitions, reference):
     if "ess_bulk" not in repetitions[0]:
         return {}
     report = {key: median(each[key] for each in repetitions) for key in ("rhat", "ess_bulk", "ess_tail")}
-    report["ess_per_second"] = median(min(each["ess_bulk"], each["ess_tail"]) / _drawing(each["seconds"]) for each in repetitions)
+    report["ess_per_second"] = median(
+        min(each["ess_bulk"], each["ess_tail"]) / _drawing(each["seconds"]) for each in repetitions
+    )
     if "gradients_per_effective_draw" in repetitions[0]:
-        report["gradients_per_effective_draw"] = median(each["gradients_per_effective_draw"] for each in repetitions)
+        report["gradients_per_effective_draw"] = median(
+            each["gradients_per_effective_draw"] for each in repetitions
+        )
     if reference and name != REFERENCE and same_density(name):
         apart, where = min(disagreement(reference, each["moments"]) for each in repetitions)
         report["agrees"] = "yes" if apart < AGREE else f"no: {where}, {apart:.1f} standard errors"
@@ -73,7 +98,12 @@ def same_density(name):
     """Whether a row samples what the reference does: Chinchilla's rows, its law, no drift."""
     row = BY_NAME[name]
     plain = row.module != "ours" or (row.options["law"] == "chinchilla" and not row.options.get("drift"))
-    return row.data == "chinchilla" and plain and row.module != "by_bootstrap" and row.options.get("method") != "laplace"
+    return (
+        row.data == "chinchilla"
+        and plain
+        and row.module != "by_bootstrap"
+        and row.options.get("method") != "laplace"
+    )
 
 
 def _drawing(seconds):
@@ -99,13 +129,24 @@ def ratios(table):
     def ratio(name, bar, mine, theirs, key, *, at_least):
         if mine in by and theirs in by and key in by[mine] and key in by[theirs]:
             value = by[mine][key] / by[theirs][key]
-            yield {"ratio": name, "value": value, "bar": bar, "met": value >= bar if at_least else value <= bar}
+            yield {
+                "ratio": name,
+                "value": value,
+                "bar": bar,
+                "met": value >= bar if at_least else value <= bar,
+            }
 
-    for rival, bar in (("NumPyro, natural units", 400), ("PyMC + nutpie, natural units", 150), ("PyMC + nutpie, centred", 20)):
+    for rival, bar in (
+        ("NumPyro, natural units", 400),
+        ("PyMC + nutpie, natural units", 150),
+        ("PyMC + nutpie, centred", 20),
+    ):
         yield from ratio(f"min ESS/s warm over {rival}", bar, warm, rival, "ess_per_second", at_least=True)
     for mine, bar in ((REFERENCE, 0.15), ("lossband, empty store", 0.8)):
         for rival in ("PyMC + nutpie, natural units", "PyMC + nutpie, centred"):
-            yield from ratio(f"{mine}: start to posterior over {rival}", bar, mine, rival, "to_posterior", at_least=False)
+            yield from ratio(
+                f"{mine}: start to posterior over {rival}", bar, mine, rival, "to_posterior", at_least=False
+            )
     slow = "lossband, drift in every draw: warm"
     yield from ratio("warm seconds, drift in every draw over none", 3, slow, warm, "s warm", at_least=False)
     if warm in by:

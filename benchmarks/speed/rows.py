@@ -29,7 +29,9 @@ class Row:
 
 
 def _ours(name, store, data="chinchilla", group="ours", **options):
-    return Row(f"lossband, {name}", "ours", NUTS | {"law": "chinchilla"} | options, data, store=store, group=group)
+    return Row(
+        f"lossband, {name}", "ours", NUTS | {"law": "chinchilla"} | options, data, store=store, group=group
+    )
 
 
 ROWS = (
@@ -49,12 +51,43 @@ ROWS = (
     Row("Stan, natural units", "in_stan", NUTS | NATURAL, needs="stan"),
     Row("Stan, centred", "in_stan", NUTS | CENTRED, needs="stan"),
     Row("scipy Huber, 1,000 bootstraps", "by_bootstrap", {}, function="run_huber", group="bootstraps"),
-    Row("simple-scaling-laws", "by_bootstrap", {}, function="run_simple", group="bootstraps", needs="simple_scaling_laws"),
+    Row(
+        "simple-scaling-laws",
+        "by_bootstrap",
+        {},
+        function="run_simple",
+        group="bootstraps",
+        needs="simple_scaling_laws",
+    ),
     _ours("isodepth", "full", data="isodepth", group="tables"),
-    Row("NumPyro, centred, isodepth", "in_numpyro", NUTS | CENTRED | {"num_warmup": 1000}, "isodepth", group="tables"),
-    Row("PyMC + nutpie, centred, isodepth", "in_pymc", NUTS | CENTRED | {"nutpie": True}, "isodepth", group="tables", needs="nutpie"),
-    _ours("5,000 rows with OU noise", "full", "many-curves", "tables", law="power", noise="normal+ou", warm=0, num_samples=250),
-    _ours("100,000 rows", "full", "one-curve", "tables", law="power", noise="normal", warm=0, num_samples=250),
-)  # fmt: skip
+    Row(
+        "NumPyro, centred, isodepth",
+        "in_numpyro",
+        NUTS | CENTRED | {"num_warmup": 1000},
+        "isodepth",
+        group="tables",
+    ),
+    Row(
+        "PyMC + nutpie, centred, isodepth",
+        "in_pymc",
+        NUTS | CENTRED | {"nutpie": True},
+        "isodepth",
+        group="tables",
+        needs="nutpie",
+    ),
+    _ours(
+        "5,000 rows with OU noise",
+        "full",
+        "many-curves",
+        "tables",
+        law="power",
+        noise="normal+ou",
+        warm=0,
+        num_samples=250,
+    ),
+    _ours(
+        "100,000 rows", "full", "one-curve", "tables", law="power", noise="normal", warm=0, num_samples=250
+    ),
+)
 BY_NAME = {row.name: row for row in ROWS}
 GROUPS = tuple(dict.fromkeys(row.group for row in ROWS))

@@ -99,11 +99,19 @@ def medians(run, clock, bins):
     scatter = point_scatter(log_loss)
     for index in cells(run[clock], bins):
         loss, count = np.exp(np.median(log_loss[index])), len(index)
-        own = np.sqrt(np.mean(run["loss_se"].to_numpy(float)[index] ** 2)) / loss if "loss_se" in run else scatter
+        own = (
+            np.sqrt(np.mean(run["loss_se"].to_numpy(float)[index] ** 2)) / loss
+            if "loss_se" in run
+            else scatter
+        )
         points.append(run.iloc[index[count // 2]].to_dict() | {"loss": loss})
         errors.append(own * np.sqrt((np.pi / 2 if count > 2 else 1) / count))
     precision = 1 / (np.square(errors) + np.median(errors) ** 2)
-    return pd.DataFrame(points).drop(columns="loss_se", errors="ignore").assign(precision=precision / precision[-1])
+    return (
+        pd.DataFrame(points)
+        .drop(columns="loss_se", errors="ignore")
+        .assign(precision=precision / precision[-1])
+    )
 
 
 def point_scatter(log_loss):

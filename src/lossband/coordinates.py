@@ -67,7 +67,9 @@ class Space:
     def shares(self):
         """coefficient -> the site in whose place its share is moved: its exponent, or itself where that has no slope; in the law's order."""
         marked = self.marked("slope") | self.marked("level")
-        return {name: self.slopes.get(name, name) for name in self.sites if name in marked} if self.floor else {}
+        return (
+            {name: self.slopes.get(name, name) for name in self.sites if name in marked} if self.floor else {}
+        )
 
     @property
     def floor(self):

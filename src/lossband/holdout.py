@@ -178,11 +178,15 @@ def diagnose(table, parts, main):
     nominal, notes = float(main) / 100, []
     keys = list(table.columns[: table.columns.get_loc("rows")])
     for (_, row), rows in zip(table.iterrows(), parts, strict=True):
-        where = ", ".join(f"{key} {row[key]}" for key in keys) if keys and row[keys[0]] != "all" else "all rows"
+        where = (
+            ", ".join(f"{key} {row[key]}" for key in keys) if keys and row[keys[0]] != "all" else "all rows"
+        )
         inside, rate = rows[f"inside_{main}"].to_numpy(bool), row[f"cover_{main}"]
         low, high = score.coverage_interval(inside, rows["run"].to_numpy(), level=1 - 0.1 / len(parts))
         if high < nominal:
-            notes.append(f"{where}: the {main} % band covers {rate:.0%} ({low:.0%} to {high:.0%}); {_cause(rows, main)}.")
+            notes.append(
+                f"{where}: the {main} % band covers {rate:.0%} ({low:.0%} to {high:.0%}); {_cause(rows, main)}."
+            )
         elif low > nominal:
             notes.append(f"{where}: the {main} % band covers {rate:.0%}: wider than it need be.")
     return notes
@@ -190,7 +194,9 @@ def diagnose(table, parts, main):
 
 def _cause(rows, main):
     """The likely cause of a band that misses, from where the measurements lie in it, how far out, and in which runs."""
-    error = (rows["bias"] / np.log(rows[f"hi_{main}"] / rows[f"lo_{main}"])).abs().to_numpy()  # in widths of the band
+    error = (
+        (rows["bias"] / np.log(rows[f"hi_{main}"] / rows[f"lo_{main}"])).abs().to_numpy()
+    )  # in widths of the band
     grows = _grows(error, rows["extrapolation"].to_numpy())
     if (side := rows["pit"].mean()) > 0.7 or side < 0.3:
         where, tuned = ("above", "better") if side > 0.7 else ("below", "worse")

@@ -40,10 +40,15 @@ class LossModel:
         curve = self.law(runs)
         scales = self.noise.scales(runs.unit.spread)
         drift = self.drift.scale() if self.drift is not None else 0.0
-        reach = jnp.concatenate([
-            jnp.full(measured.drift.shape[1], drift), jnp.full(measured.effect.shape[1], scales.get("sigma_run", 0.0))
-        ])  # fmt: skip
-        return Likelihood(jnp.log(curve), reach, self.noise, scales, measured, self.known_errors, self.climbing or None)
+        reach = jnp.concatenate(
+            [
+                jnp.full(measured.drift.shape[1], drift),
+                jnp.full(measured.effect.shape[1], scales.get("sigma_run", 0.0)),
+            ]
+        )
+        return Likelihood(
+            jnp.log(curve), reach, self.noise, scales, measured, self.known_errors, self.climbing or None
+        )
 
     @property
     def heavy_tailed(self):

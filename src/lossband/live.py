@@ -25,9 +25,21 @@ AREAS = ("lr_area", "lr_mean")
 
 
 def watch(
-    runs, until=None, *, schedule=None, earlier=None, target=None, columns=None, drift="default", num_warmup=300,
-    num_samples=500, num_chains=4, seed=0, method="nuts", progress=None,
-):  # fmt: skip
+    runs,
+    until=None,
+    *,
+    schedule=None,
+    earlier=None,
+    target=None,
+    columns=None,
+    drift="default",
+    num_warmup=300,
+    num_samples=500,
+    num_chains=4,
+    seed=0,
+    method="nuts",
+    progress=None,
+):
     """Forecast the rest of a training run from the part of it seen so far.
 
     The run is thinned to medians over bins evenly spaced in the log of its clock, weighed by how many rows they stand for, so that
@@ -52,7 +64,9 @@ def watch(
     Raises:
         InputError: several runs, no clock, an end that is not ahead, or a log that cannot be put in order.
     """
-    ask = prepare(runs, until, schedule=schedule, earlier=earlier, target=target, columns=columns, drift=drift)
+    ask = prepare(
+        runs, until, schedule=schedule, earlier=earlier, target=target, columns=columns, drift=drift
+    )
     counts = num_warmup, num_samples, num_chains
     return outlooks([ask], *counts, seed=seed, method=method, progress=progress)[0]
 
@@ -60,7 +74,10 @@ def watch(
 def outlooks(asked, num_warmup=300, num_samples=500, num_chains=4, **options):
     """The `Outlook` of each prepared run; those of one law and one size are fitted together."""
     posteriors = sample([ask.problem for ask in asked], num_warmup, num_samples, num_chains, **options)
-    return [Outlook(post, ask.seen, ask.ahead, ask.target, ask.notes) for post, ask in zip(posteriors, asked, strict=True)]
+    return [
+        Outlook(post, ask.seen, ask.ahead, ask.target, ask.notes)
+        for post, ask in zip(posteriors, asked, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -79,7 +96,9 @@ def prepare(runs, until=None, *, schedule=None, earlier=None, target=None, colum
     table = one_run(read_runs(runs, columns=columns))
     clock = clock_of(table)
     if clock is None:
-        raise InputError("the log has neither tokens nor step.", "Name its clock: columns={'iteration': 'step'}.")
+        raise InputError(
+            "the log has neither tokens nor step.", "Name its clock: columns={'iteration': 'step'}."
+        )
     table = table.assign(**{clock: numbers(table, clock), "loss": numbers(table, "loss")})
     table, notes = drop_overtaken(table, clock)
     table, rest, about = _rest(table, clock, until, schedule)
@@ -147,7 +166,9 @@ class Outlook(Forecast):
         """
         target = self.target if target is None else target
         if target is None or not np.isfinite(target) or target <= 0:
-            raise InputError(f"target= got {target!r}; expected a loss above 0.", "Give one: outlook.reach(3.2).")
+            raise InputError(
+                f"target= got {target!r}; expected a loss above 0.", "Give one: outlook.reach(3.2)."
+            )
         times = crossing(self.draws(kind="run").to_numpy(), self.ahead[self.clock].to_numpy(), target)
         ends = {"median": 0.5, f"lo_{named(level)}": (1 - level) / 2, f"hi_{named(level)}": (1 + level) / 2}
         some = times[np.isfinite(times)]
@@ -223,19 +244,23 @@ def _rest(table, clock, until, schedule):
             notes.append(Note("lr-planned", "the log has no lr: that of the schedule stands in for it."))
         if plan[clock].iloc[-1] < until:
             raise InputError(
-                f"the schedule ends at {clock} {plan[clock].iloc[-1]:g}, before until={until:g}.", "Give all of it."
+                f"the schedule ends at {clock} {plan[clock].iloc[-1]:g}, before until={until:g}.",
+                "Give all of it.",
             )
         last = pd.DataFrame({clock: [until], "lr": [np.interp(until, plan[clock], plan["lr"])]})
         rest = pd.concat([plan[(plan[clock] > now) & (plan[clock] < until)], last], ignore_index=True)
     if until is None or not until > now:
         raise InputError(
-            f"until= got {until!r}; expected a {clock} beyond the last one seen, {now:g}.", "Say where the run ends."
+            f"until= got {until!r}; expected a {clock} beyond the last one seen, {now:g}.",
+            "Say where the run ends.",
         )
     if schedule is None:
         rest = pd.DataFrame({clock: np.geomspace(now, until, AHEAD)[1:]})
         if "lr" in table:
             rest["lr"] = table["lr"].iloc[-1]
-            text = f"no schedule= was given: the learning rate is held at {table['lr'].iloc[-1]:.3g} to the end."
+            text = (
+                f"no schedule= was given: the learning rate is held at {table['lr'].iloc[-1]:.3g} to the end."
+            )
             notes.append(Note("lr-held", text))
         else:
             text = (
@@ -256,11 +281,13 @@ def _earlier(earlier, clock, table, columns):
     missing = [name for name in needed if name not in others]
     if missing:
         raise InputError(
-            f"the earlier runs lack {listed(missing)}, which the log has.", "Add it to both, or drop it from the log."
+            f"the earlier runs lack {listed(missing)}, which the log has.",
+            "Add it to both, or drop it from the log.",
         )
     if table["run"].iloc[0] in set(others["run"].astype(str)):
         raise InputError(
-            f"the run {table['run'].iloc[0]!r} is among the earlier ones.", "Drop it there, or name the log's run."
+            f"the run {table['run'].iloc[0]!r} is among the earlier ones.",
+            "Drop it there, or name the log's run.",
         )
     parts = []
     for name, run in others[needed].groupby("run", sort=False):
@@ -279,7 +306,9 @@ def _posed(rows, clock, num_earlier, drift):
         law = find_law("curve", rows)
     noise = "normal+run" if num_earlier else "normal"  # medians of bins: the heavy tails are gone
     least = size_class(BINS * (1 + num_earlier)), 16 * len(law.varied), 0
-    problem = pose(rows.drop(columns=["lr", "precision"], errors="ignore"), law, noise=noise, drift=drift, least=least)
+    problem = pose(
+        rows.drop(columns=["lr", "precision"], errors="ignore"), law, noise=noise, drift=drift, least=least
+    )
     mixture = np.ones_like(problem.measured.mixture)
     mixture[: len(rows)] = rows["precision"].to_numpy()[problem.order]
     return replace(problem, measured=replace(problem.measured, mixture=mixture))

@@ -128,7 +128,9 @@ def prior_draw(space, key):
 
 def values_in(trace):
     """Values of the sampled and derived sites of a NumPyro trace, by name."""
-    return {name: site["value"] for name, site in trace.items() if site["type"] in ("sample", "deterministic")}
+    return {
+        name: site["value"] for name, site in trace.items() if site["type"] in ("sample", "deterministic")
+    }
 
 
 def integrated(space, measured, position, key):

@@ -74,7 +74,11 @@ class Noise:
         """Log density of the independent part at `residual`, same shape."""
         z2 = (residual / scale) ** 2
         # ln(1 + z2 / NU) as it stands: log1p costs more and differs by rounding only, for the density is of the order of 1
-        unit = T_UNIT - 0.5 * (NU + 1) * jnp.log(1 + z2 / NU) if self.tails == "student-t" else NORMAL_UNIT - 0.5 * z2
+        unit = (
+            T_UNIT - 0.5 * (NU + 1) * jnp.log(1 + z2 / NU)
+            if self.tails == "student-t"
+            else NORMAL_UNIT - 0.5 * z2
+        )
         return unit - jnp.log(scale)
 
     def log_density_beside(self, residual, scale, variance):
@@ -90,7 +94,9 @@ class Noise:
 
         def add(total, log_lambda):
             weight = jnp.log(NU**2 / 4 * STEP) + 2 * log_lambda - NU / 2 * jnp.exp(log_lambda)
-            return jnp.logaddexp(total, weight + _log_normal(residual, scale**2 * jnp.exp(-log_lambda) + variance)), None
+            return jnp.logaddexp(
+                total, weight + _log_normal(residual, scale**2 * jnp.exp(-log_lambda) + variance)
+            ), None
 
         nothing = jnp.full(jnp.broadcast_shapes(*map(jnp.shape, (residual, scale, variance))), -jnp.inf)
         return lax.scan(add, nothing, MIXTURE)[0]
@@ -141,7 +147,9 @@ class LogLoss:
         z, _, _, log_units = self._filtered(value)
         root, b = self._weights_given(value)
         half = _half_solve(root, b)
-        log_det = log_units + jnp.sum(jnp.log(root.lengths if isinstance(root, Turned) else jnp.diagonal(root)))
+        log_det = log_units + jnp.sum(
+            jnp.log(root.lengths if isinstance(root, Turned) else jnp.diagonal(root))
+        )
         return -0.5 * (z @ z - half @ half + jnp.sum(mask) * jnp.log(2 * jnp.pi)) - log_det
 
     @property
@@ -182,7 +190,10 @@ class LogLoss:
         if self.noise.tails == "normal":
             return weights, self.measured.mixture
         # Gamma((4 + 1) / 2) is the sum of two exponentials and half a squared normal, far cheaper than by rejection
-        gamma = jnp.sum(jax.random.exponential(keys[2], (2, *t.shape)), axis=0) + jax.random.normal(keys[3], t.shape) ** 2 / 2
+        gamma = (
+            jnp.sum(jax.random.exponential(keys[2], (2, *t.shape)), axis=0)
+            + jax.random.normal(keys[3], t.shape) ** 2 / 2
+        )
         return weights, gamma / ((NU + t**2) / 2)
 
     def mean_weights(self, value):
@@ -217,7 +228,9 @@ class LogLoss:
         measured, pieces = self.measured, self.measured.drift.shape[1]
         residual, drift = value - self.location, measured.drift * self.reach[:pieces]
         effect = measured.effect @ self.reach[pieces:] if self.noise.run else jnp.zeros_like(value)
-        if not self.noise.ou and not self.known_errors:  # one unknown scale: its logarithm once, not in every row
+        if (
+            not self.noise.ou and not self.known_errors
+        ):  # one unknown scale: its logarithm once, not in every row
             root = jnp.sqrt(measured.mask * measured.mixture) / self.scales["sigma"]
             mixed = jnp.sum(measured.mask * jnp.log(measured.mixture))
             log_units = jnp.sum(measured.mask) * jnp.log(self.scales["sigma"]) - 0.5 * mixed

@@ -134,10 +134,13 @@ def golden_section(function, low, high):
         new = jnp.where(go_left, high - GOLDEN * (high - low), low + GOLDEN * (high - low))
         f_new = function(new)
         return (
-            low, high,
-            jnp.where(go_left, new, right), jnp.where(go_left, left, new),
-            jnp.where(go_left, f_new, f_right), jnp.where(go_left, f_left, f_new),
-        )  # fmt: skip
+            low,
+            high,
+            jnp.where(go_left, new, right),
+            jnp.where(go_left, left, new),
+            jnp.where(go_left, f_new, f_right),
+            jnp.where(go_left, f_left, f_new),
+        )
 
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     start = low, high, left, right, function(left), function(right)

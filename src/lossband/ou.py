@@ -65,7 +65,8 @@ def prefixes(compose, elements):
     pad = -rows % length
     # (step, block, ...); what stands after the last row changes nothing before it
     split = jax.tree.map(
-        lambda x: jnp.concatenate([x, x[:1].repeat(pad, 0)]).reshape(-1, length, *x.shape[1:]).swapaxes(0, 1), elements
+        lambda x: jnp.concatenate([x, x[:1].repeat(pad, 0)]).reshape(-1, length, *x.shape[1:]).swapaxes(0, 1),
+        elements,
     )
 
     def along(x):

@@ -60,7 +60,9 @@ def programs(model, axis=None):
     return begin, draw, propose, finish
 
 
-@functools.lru_cache(maxsize=24)  # a compiled model holds a thousand maps of memory, of which Linux allows a process 65,530
+@functools.lru_cache(
+    maxsize=24
+)  # a compiled model holds a thousand maps of memory, of which Linux allows a process 65,530
 def compiled(model, size, devices=(1, 1)):
     """`programs(model)` over a leading axis of tables of one size, compiled; equal models share them.
 

@@ -42,8 +42,10 @@ class Comparison:
 
         return xarray.DataArray(
             np.stack([self._losses(new, name, draw_losses, kind="mean") for name in self.names]),
-            dims=("recipe", "sample", "row"), coords={"recipe": list(self.names)}, name="loss",
-        )  # fmt: skip
+            dims=("recipe", "sample", "row"),
+            coords={"recipe": list(self.names)},
+            name="loss",
+        )
 
     def difference(self, new, *, pair=None, levels=LEVELS):
         """Loss of recipe b less that of recipe a, each trained as the row says.

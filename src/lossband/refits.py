@@ -58,16 +58,23 @@ def hidden_scores(sets, plans, *, num_warmup=400, num_samples=500, seed=0, batch
     for name in dict.fromkeys(name for problems in sets for name in problems):
         jobs = [
             (i, scheme, cut, mask)
-            for i, plan in enumerate(plans) if name in sets[i]
+            for i, plan in enumerate(plans)
+            if name in sets[i]
             for scheme, masks in plan.items()
             for cut, mask in enumerate(masks)
-        ]  # fmt: skip
+        ]
         refits = sample(
             [_without(sets[i][name], mask) for i, _, _, mask in jobs],
-            num_warmup, num_samples, seed=seed, batch=batch, progress=progress,
-        )  # fmt: skip
+            num_warmup,
+            num_samples,
+            seed=seed,
+            batch=batch,
+            progress=progress,
+        )
         for (i, scheme, cut, mask), post in zip(jobs, refits, strict=True):
-            scores[i].append(_scored(post, sets[i][name].frame[mask]).assign(law=name, scheme=scheme, cut=cut))
+            scores[i].append(
+                _scored(post, sets[i][name].frame[mask]).assign(law=name, scheme=scheme, cut=cut)
+            )
         if bad := sum(post.health.rhat_max > 1.05 for post in refits):
             ill[name] = bad
     empty = pd.DataFrame(columns=["law", "scheme", "cut", "row", "run", *SCORES])
@@ -100,7 +107,9 @@ def _enough(problem, kept):
 def _without(problem, mask):
     """The problem without a mask's rows, padded to the whole one's shape."""
     model = problem.model
-    return pose(problem.frame[~mask], model.law, noise=model.noise, drift=model.drift, least=problem.measured.shape)
+    return pose(
+        problem.frame[~mask], model.law, noise=model.noise, drift=model.drift, least=problem.measured.shape
+    )
 
 
 def _scored(post, rows):

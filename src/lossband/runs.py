@@ -59,8 +59,24 @@ def _forward(name):
     return operator
 
 
-for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "neg", "getitem",
-              "lt", "le", "gt", "ge"):  # fmt: skip
+for _name in (
+    "add",
+    "radd",
+    "sub",
+    "rsub",
+    "mul",
+    "rmul",
+    "truediv",
+    "rtruediv",
+    "pow",
+    "rpow",
+    "neg",
+    "getitem",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+):
     setattr(Column, f"__{_name}__", _forward(f"__{_name}__"))
 
 
@@ -98,7 +114,9 @@ class Measured:
     effect: jax.Array  # (row, run) 1 for the row's run; no columns for a model without run effects
     gram: jax.Array  # (k + run, k + run) loadings' mixture-weighted inner products
     axes: jax.Array  # (k, k) the Gram matrix's eigenvectors, in columns, and
-    lengths: jax.Array  # (k,) its eigenvalues; without run effects, where they save a factorisation at each step
+    lengths: (
+        jax.Array
+    )  # (k,) its eigenvalues; without run effects, where they save a factorisation at each step
 
     @property
     def loadings(self):

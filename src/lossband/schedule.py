@@ -34,12 +34,16 @@ def add_lr_areas(frame, past=None):
     clock = clock_of(frame)
     if clock is None:
         raise InputError(
-            "the table has lr and neither tokens nor step.", "Add one: it says how long each learning rate held."
+            "the table has lr and neither tokens nor step.",
+            "Add one: it says how long each learning rate held.",
         )
-    rows = pd.DataFrame({
-        "run": frame["run"].astype(str) if "run" in frame else "",
-        "t": numbers(frame, clock), "lr": numbers(frame, "lr", zero=True),
-    })  # fmt: skip
+    rows = pd.DataFrame(
+        {
+            "run": frame["run"].astype(str) if "run" in frame else "",
+            "t": numbers(frame, clock),
+            "lr": numbers(frame, "lr", zero=True),
+        }
+    )
     rows["place"] = np.arange(len(rows))
     rows = pd.concat([_before(rows, past, clock), rows]).sort_values(["run", "t"], kind="stable")
     parts = [_areas(run["t"].to_numpy(), run["lr"].to_numpy()) for _, run in rows.groupby("run")]

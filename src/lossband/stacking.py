@@ -26,7 +26,16 @@ RHAT, DIVERGING, EBFMI, PARETO_K = 1.05, 0.01, 0.2, 0.7  # beyond these a fit is
 
 
 def compare(
-    posteriors, *, cuts=4, folds=5, group="run", num_warmup=400, num_samples=500, seed=0, batch=16, progress=None
+    posteriors,
+    *,
+    cuts=4,
+    folds=5,
+    group="run",
+    num_warmup=400,
+    num_samples=500,
+    seed=0,
+    batch=16,
+    progress=None,
 ):
     """Score fitted laws on rows hidden from refits of them: the largest, and whole runs; and weigh them.
 
@@ -51,7 +60,10 @@ def compare(
     kept, notes = _healthy(posteriors)
     problems = {name: posteriors[name].problem for name in kept}
     frame = widest(problems.values()).frame
-    plans = {"future": future(problems.values(), cuts), "run": runs_out(frame, problems.values(), group, folds, seed)}
+    plans = {
+        "future": future(problems.values(), cuts),
+        "run": runs_out(frame, problems.values(), group, folds, seed),
+    }
     counts = dict(num_warmup=num_warmup, num_samples=num_samples, seed=seed, batch=batch, progress=progress)
     (scores,), ill = hidden_scores([problems], [plans], **counts)
     weights, about = weigh_laws(scores, list(kept))
@@ -59,7 +71,9 @@ def compare(
     for scheme in plans:
         table = table.join(_columns(scores, scheme))
     for name, count in ill.items():
-        notes.setdefault(name, []).append(Note("refits", f"{count} refits have an R-hat above 1.05: its scores are rough."))
+        notes.setdefault(name, []).append(
+            Note("refits", f"{count} refits have an R-hat above 1.05: its scores are rough.")
+        )
     table["notes"] = [tuple(notes.get(name, ())) for name in table.index]
     table.attrs["notes"] = [*about, *_fold_notes(plans, folds)]
     return table.sort_values("weight", ascending=False, kind="stable")
@@ -92,8 +106,18 @@ def averaged(table, laws, **options):
     return averaged_many([table], laws, **options)[0]
 
 
-def averaged_many(tables, laws, *, cuts=4, least=(0, 0, 0), num_warmup=400, num_samples=1000, seed=0, batch=16,
-                  progress=None):  # fmt: skip
+def averaged_many(
+    tables,
+    laws,
+    *,
+    cuts=4,
+    least=(0, 0, 0),
+    num_warmup=400,
+    num_samples=1000,
+    seed=0,
+    batch=16,
+    progress=None,
+):
     """Fit several laws to each table, with the refits that weigh them, in few batches; average each table's.
 
     Args:
@@ -112,7 +136,9 @@ def averaged_many(tables, laws, *, cuts=4, least=(0, 0, 0), num_warmup=400, num_
     fitted = {name: sample([problems[name] for problems in sets], **counts) for name in laws}
     posteriors = [{name: fitted[name][i] for name in laws} for i in range(len(sets))]
     kept = [_healthy(each) for each in posteriors]
-    healthy = [{name: problems[name] for name in names} for problems, (names, _) in zip(sets, kept, strict=True)]
+    healthy = [
+        {name: problems[name] for name in names} for problems, (names, _) in zip(sets, kept, strict=True)
+    ]
     plans = [{"future": future(problems.values(), cuts)} for problems in healthy]
     scores, _ = hidden_scores(healthy, plans, **counts)
     averages = []
@@ -154,8 +180,9 @@ class Average(Forecast):
         """Log predictive density of measured losses, `(row,)`, in nats per unit of the loss: the laws' mixture, exactly."""
         parts = [
             np.log(w) + self.posteriors[n].log_score(real, columns=columns)
-            for n, w in self.weights.items() if w > 0
-        ]  # fmt: skip
+            for n, w in self.weights.items()
+            if w > 0
+        ]
         return np.logaddexp.reduce(parts)
 
     def _picked(self):
@@ -218,11 +245,16 @@ def _columns(scores, scheme):
         return pd.DataFrame(columns=columns, dtype=float)
     wide = rows.pivot(index=["cut", "row", "run"], columns="law", values="log_score")
     run, best = wide.index.get_level_values("run"), wide[wide.mean().idxmax()]
-    table = pd.DataFrame({
-        law: [x.mean(), clustered_se(x, run), (best - x).mean(), clustered_se(best - x, run)]
-        for law, x in wide.items()
-    }, index=columns[:4]).T  # fmt: skip
-    means = rows.groupby("law")[list(names)].mean().rename(columns={a: f"{scheme}_{b}" for a, b in names.items()})
+    table = pd.DataFrame(
+        {
+            law: [x.mean(), clustered_se(x, run), (best - x).mean(), clustered_se(best - x, run)]
+            for law, x in wide.items()
+        },
+        index=columns[:4],
+    ).T
+    means = (
+        rows.groupby("law")[list(names)].mean().rename(columns={a: f"{scheme}_{b}" for a, b in names.items()})
+    )
     return table.join(means).assign(**{columns[-1]: len(wide)})
 
 
@@ -248,7 +280,9 @@ def _healthy(posteriors):
     if not kept:
         text = "no law has a healthy fit: none is left out, and the weights cannot be trusted."
         return list(posteriors), {name: [Note("all-unhealthy", text)] for name in posteriors}
-    notes = {n: [Note("unhealthy", f"{n} is left out: {why}. Fit it again.")] for n, why in ill.items() if why}
+    notes = {
+        n: [Note("unhealthy", f"{n} is left out: {why}. Fit it again.")] for n, why in ill.items() if why
+    }
     return kept, notes
 
 
@@ -275,7 +309,11 @@ def _average(posteriors, weights, notes):
             "Leave it out to have them found.",
         )
     total = values.sum()
-    return Average(dict(posteriors), {n: float(weights.get(n, 0.0) / total) for n in posteriors}, tuple(dict.fromkeys(notes)))
+    return Average(
+        dict(posteriors),
+        {n: float(weights.get(n, 0.0) / total) for n in posteriors},
+        tuple(dict.fromkeys(notes)),
+    )
 
 
 def _check(posteriors):
@@ -286,12 +324,11 @@ def _check(posteriors):
     (first, one), *others = posteriors.items()
     for name, other in others:
         same = len(other.problem.frame) == len(one.problem.frame) and all(
-            (other.problem.frame[c].to_numpy() == one.problem.frame[c].to_numpy()).all() for c in ("run", "loss")
+            (other.problem.frame[c].to_numpy() == one.problem.frame[c].to_numpy()).all()
+            for c in ("run", "loss")
         )
         if not same:
             raise InputError(
                 f"{first!r} and {name!r} were fitted to different measurements; their scores cannot be compared.",
                 "Fit both to the same rows, in the same order.",
             )
-
-

@@ -25,10 +25,24 @@ from .later import Later
 
 LIBRARIES = ("jax", "jaxlib", "numpyro")
 MOST = 320  # files of ours in the folder; beyond that the ones unused for longest go
-TRACED = ("coordinates", "drift", "joint", "laplace", "laws.base", "laws.terms", "mode", "noise", "nuts", "ou",
-          "programs", "runs")  # fmt: skip
+TRACED = (
+    "coordinates",
+    "drift",
+    "joint",
+    "laplace",
+    "laws.base",
+    "laws.terms",
+    "mode",
+    "noise",
+    "nuts",
+    "ou",
+    "programs",
+    "runs",
+)
 """Modules whose code every program is traced from; a law's own code is in its jaxpr."""
-TRACING = threading.RLock()  # NumPyro has one stack of handlers for all threads: one of them may run models at a time
+TRACING = (
+    threading.RLock()
+)  # NumPyro has one stack of handlers for all threads: one of them may run models at a time
 
 
 def folder():
@@ -70,8 +84,15 @@ def stored(function, identity, *, static=()):
                 program = functools.partial(jitted, **fixed)
                 if kept:
                     # no weak types: the store does not keep them, and a result that is an argument again must find its program
-                    kinds = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), arguments)
-                    name = digest(function.__qualname__, identity, surroundings(), repr((jax.tree.flatten(kinds), form[-1])))
+                    kinds = jax.tree.map(
+                        lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), arguments
+                    )
+                    name = digest(
+                        function.__qualname__,
+                        identity,
+                        surroundings(),
+                        repr((jax.tree.flatten(kinds), form[-1])),
+                    )
                     program = jax.jit(_exported(folder() / f"{name}.program", jitted, kinds, fixed).call)
                 result, ready[form] = program(*arguments), program
                 return result
@@ -120,7 +141,9 @@ def surroundings():
     settings = [(k, str(v)) for k, v in jax.config.values.items() if "cache" not in k and "log" not in k]
     devices = [(device.platform, device.device_kind) for device in jax.devices()]
     code = code_of_modules(f"{__package__}.{name}" for name in TRACED)
-    code.append(Path(__file__).with_name("likelihood.py").read_text())  # it is loaded only where something is traced
+    code.append(
+        Path(__file__).with_name("likelihood.py").read_text()
+    )  # it is loaded only where something is traced
     return repr((_versions(), settings, devices, code))
 
 
@@ -149,7 +172,9 @@ def _constants(jaxpr):
     """Arrays that a closed jaxpr holds, at any depth."""
     yield from jaxpr.consts
     for equation in jaxpr.jaxpr.eqns:
-        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")):
+        for inner in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")
+        ):
             if hasattr(inner, "consts"):
                 yield from _constants(inner)
 

@@ -192,8 +192,9 @@ def _floats(column):
     """A column of one dtype as float64; what is no number is NaN."""
     if pd.api.types.is_complex_dtype(column):
         return pd.Series(np.nan, index=column.index)
-    return pd.to_numeric(column.astype(object) if isinstance(column.dtype, pd.CategoricalDtype) else column,
-                         errors="coerce").astype(np.float64)  # fmt: skip
+    return pd.to_numeric(
+        column.astype(object) if isinstance(column.dtype, pd.CategoricalDtype) else column, errors="coerce"
+    ).astype(np.float64)
 
 
 def _number(cell):

@@ -6,7 +6,9 @@ import pandas as pd
 from .errors import InputError
 from .notes import Note
 
-SPAN = 32.0  # a run is followed from 1 / SPAN of where it is now: a power law does not hold for its first steps
+SPAN = (
+    32.0  # a run is followed from 1 / SPAN of where it is now: a power law does not hold for its first steps
+)
 
 
 def drop_overtaken(run, clock):

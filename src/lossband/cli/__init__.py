@@ -36,17 +36,13 @@ def parser():
         prog="lossband",
         description="Bayesian loss laws whose bands say how far the real curve may sit.",
     )
-    top.add_argument(
-        "--version", action="version", version=f"lossband {version('lossband')}"
-    )
+    top.add_argument("--version", action="version", version=f"lossband {version('lossband')}")
     top.add_argument(
         "--print-completion",
         choices=["bash", "zsh", "tcsh"],
         help="print the shell's completion script",
     )
-    commands = top.add_subparsers(
-        dest="command", metavar="COMMAND", parser_class=Parser
-    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for name, command in COMMANDS.items():
         examples = "\n".join(f"  {line}" for line in command.EXAMPLES)
         about = command.__doc__.strip()
@@ -88,7 +84,5 @@ def _completion(whole, shell):
     try:
         import shtab
     except ImportError as error:
-        raise InputError(
-            "completion scripts need shtab.", "pip install 'lossband[shell]'"
-        ) from error
+        raise InputError("completion scripts need shtab.", "pip install 'lossband[shell]'") from error
     return shtab.complete(whole, shell=shell)

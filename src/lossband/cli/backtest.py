@@ -15,9 +15,7 @@ from .shared import (
     write,
 )
 
-EXAMPLES = (
-    "lossband backtest runs.csv --columns N=params,D=tokens --by params --hide 2 -o backtest.csv",
-)
+EXAMPLES = ("lossband backtest runs.csv --columns N=params,D=tokens --by params --hide 2 -o backtest.csv",)
 
 
 def arguments(parser):
@@ -67,9 +65,7 @@ def run(args):
     if args.out:
         write(test.frame, args.out)
     if args.json:
-        show_json(
-            {"calibration": table.to_dict("records"), "notes": table.attrs["notes"]}
-        )
+        show_json({"calibration": table.to_dict("records"), "notes": table.attrs["notes"]})
     else:
         show(table)
     for note in table.attrs["notes"]:

@@ -63,16 +63,9 @@ def run(args):
             "Give each its own.",
         )
     fits = {name: load(path) for name, path in zip(names, args.fits, strict=True)}
-    counts = {
-        name: getattr(args, name)
-        for name in ("cuts", "folds", "group", "seed", "batch")
-    }
-    table = compare(
-        fits, num_warmup=args.num_warmup, num_samples=args.num_samples, **counts
-    )
-    said = [
-        f"{name}: {note}" for name, notes in table["notes"].items() for note in notes
-    ]
+    counts = {name: getattr(args, name) for name in ("cuts", "folds", "group", "seed", "batch")}
+    table = compare(fits, num_warmup=args.num_warmup, num_samples=args.num_samples, **counts)
+    said = [f"{name}: {note}" for name, notes in table["notes"].items() for note in notes]
     said += [str(note) for note in table.attrs["notes"]]
     table = table.drop(columns="notes").reset_index(names="law")
     if args.out:

@@ -24,38 +24,24 @@ def arguments(parser):
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="every data set by its name")
     listing.set_defaults(act=run_list)
-    about = actions.add_parser(
-        "show", help="source, licence, citation, units and traps of one"
-    )
+    about = actions.add_parser("show", help="source, licence, citation, units and traps of one")
     about.add_argument("name")
     about.set_defaults(act=run_show)
     getting = actions.add_parser("get", help="write one to a file")
     getting.add_argument("name")
-    getting.add_argument(
-        "-o", "--out", type=table_destination, metavar="FILE", help="default: NAME.csv"
-    )
+    getting.add_argument("-o", "--out", type=table_destination, metavar="FILE", help="default: NAME.csv")
     getting.set_defaults(act=run_get)
     converting = actions.add_parser(
         "convert",
         help="TensorBoard, Trainer, W&B, MLflow or text log to a table of runs",
     )
-    converting.add_argument(
-        "source", help="a file or folder, or wandb:entity/project/run"
-    )
-    converting.add_argument(
-        "--pattern", help="for plain text: named groups loss, and step or tokens"
-    )
+    converting.add_argument("source", help="a file or folder, or wandb:entity/project/run")
+    converting.add_argument("--pattern", help="for plain text: named groups loss, and step or tokens")
     converting.add_argument("--format", help="by default, what the source looks like")
     names_argument(converting)
-    converting.add_argument(
-        "--set", type=constants, metavar="params=1e8", help="columns to add"
-    )
-    converting.add_argument(
-        "--tokens-per-step", type=float, metavar="COUNT", help="adds the column tokens"
-    )
-    converting.add_argument(
-        "-o", "--out", type=table_destination, metavar="FILE", required=True
-    )
+    converting.add_argument("--set", type=constants, metavar="params=1e8", help="columns to add")
+    converting.add_argument("--tokens-per-step", type=float, metavar="COUNT", help="adds the column tokens")
+    converting.add_argument("-o", "--out", type=table_destination, metavar="FILE", required=True)
     converting.set_defaults(act=run_convert)
     for each in (listing, about):
         json_argument(each)

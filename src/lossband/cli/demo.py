@@ -5,9 +5,7 @@ from pathlib import Path
 from .shared import say, three
 
 EXAMPLES = ("lossband demo --out demo",)
-DEMO_ROWS = (
-    12  # evaluations kept of each curve: neighbours on a curve say nearly the same
-)
+DEMO_ROWS = 12  # evaluations kept of each curve: neighbours on a curve say nearly the same
 WARM = 1e5  # tokens: twice the learning-rate warm-up, before which no law of training holds
 
 
@@ -44,18 +42,12 @@ def run(args):
     print(post.summary(), "\n")
     print(f"Calibration by model size, on the hidden size N = {largest:,.0f}\n")
     print(
-        test.calibration(by=["params", "loops"]).to_string(
-            index=False, float_format=three
-        ),
+        test.calibration(by=["params", "loops"]).to_string(index=False, float_format=three),
         "\n",
     )
     print("Signed gap per curve, predicted - real (nats per byte)\n")
     gap = post.gap(curves, by=["params", "loops"], kind="run")
-    print(
-        gap.assign(held_out=gap["params"] == largest).to_string(
-            index=False, float_format=three
-        )
-    )
+    print(gap.assign(held_out=gap["params"] == largest).to_string(index=False, float_format=three))
     args.out.mkdir(parents=True, exist_ok=True)
     post.predict(curves).to_csv(args.out / "bands.csv", index=False)
     post.save(args.out / "posterior.nc")

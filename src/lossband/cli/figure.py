@@ -27,8 +27,6 @@ def run(args):
     from ..figures import FIGURES, tell
     from ..table import read_runs
 
-    runs = (
-        None if args.runs is None else read_runs(read_table(args), columns=args.columns)
-    )
+    runs = None if args.runs is None else read_runs(read_table(args), columns=args.columns)
     paths = tell(FIGURES[args.name], args.out, runs=runs, seed=args.seed)
     say(f"wrote {', '.join(map(str, paths))}")

@@ -12,9 +12,7 @@ from .shared import (
     table_arguments,
 )
 
-EXAMPLES = (
-    "lossband fit runs.csv --law coupled --columns N=params,D=tokens -o fit.nc",
-)
+EXAMPLES = ("lossband fit runs.csv --law coupled --columns N=params,D=tokens -o fit.nc",)
 
 
 def arguments(parser):

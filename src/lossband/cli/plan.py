@@ -17,9 +17,7 @@ EXAMPLES = ("lossband plan fit.nc --flops 1e21,1e23 -o plan.csv",)
 
 def arguments(parser):
     parser.add_argument("fit", help="a posterior that lossband fit wrote")
-    parser.add_argument(
-        "--flops", type=numbers, required=True, metavar="1e21,1e23", help="budgets"
-    )
+    parser.add_argument("--flops", type=numbers, required=True, metavar="1e21,1e23", help="budgets")
     parser.add_argument(
         "--cost",
         choices=["6ND", "6NDT"],

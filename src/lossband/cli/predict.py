@@ -28,9 +28,11 @@ def arguments(parser):
     names_argument(parser)
     law_argument(parser)
     parser.add_argument(
-        "--kind", choices=["mean", "run", "observation"], default="observation",
+        "--kind",
+        choices=["mean", "run", "observation"],
+        default="observation",
         help="the curve itself, a new training run, or a new measurement of one (default)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--level",
         type=numbers,
@@ -60,9 +62,7 @@ def run(args):
     post, new = load(args.fit, law=find_law(args.law)), read_table(args)
     band = post.predict(new, kind=args.kind, levels=args.level, columns=args.columns)
     if args.below is not None:
-        band["prob"] = post.prob(
-            new, below=args.below, kind=args.kind, columns=args.columns
-        )
+        band["prob"] = post.prob(new, below=args.below, kind=args.kind, columns=args.columns)
     if args.out:
         write(band, args.out)
     show(band, as_json=args.json)

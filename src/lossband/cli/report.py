@@ -27,7 +27,5 @@ def run(args):
     from ..saved import load
 
     post = load(args.fit, law=find_law(args.law))
-    write_report(
-        post, args.out, runs=args.runs, backtest=args.backtest, title=args.title
-    )
+    write_report(post, args.out, runs=args.runs, backtest=args.backtest, title=args.title)
     say(f"wrote the report to {args.out}")

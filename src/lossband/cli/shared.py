@@ -11,9 +11,7 @@ from ..files import replacing
 
 WRITERS = {
     ".csv": lambda frame, path: frame.to_csv(path, index=False),
-    ".json": lambda frame, path: frame.to_json(
-        path, orient="records", double_precision=15
-    ),
+    ".json": lambda frame, path: frame.to_json(path, orient="records", double_precision=15),
     ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
 }
 
@@ -33,11 +31,7 @@ def show(frame, *, as_json=False, header=True):
     if as_json:
         print(frame.to_json(orient="records", double_precision=15))
     else:
-        print(
-            frame.to_string(
-                index=False, header=header, float_format=lambda value: f"{value:.4g}"
-            )
-        )
+        print(frame.to_string(index=False, header=header, float_format=lambda value: f"{value:.4g}"))
 
 
 def show_json(value):
@@ -138,9 +132,7 @@ def names(text):
     """`"N=params,D=tokens"` as a dict."""
     pairs = [pair.split("=") for pair in text.split(",")]
     if not all(len(pair) == 2 and all(pair) for pair in pairs):
-        raise argparse.ArgumentTypeError(
-            f"expected pairs like N=params,D=tokens, got {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"expected pairs like N=params,D=tokens, got {text!r}")
     return {mine.strip(): ours.strip() for mine, ours in pairs}
 
 
@@ -150,9 +142,7 @@ def constants(text):
     try:
         return {name: float(value) for name, value in found.items()}
     except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"expected numbers like params=1e8, got {text!r}"
-        ) from error
+        raise argparse.ArgumentTypeError(f"expected numbers like params=1e8, got {text!r}") from error
 
 
 def numbers(text):
@@ -160,9 +150,7 @@ def numbers(text):
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"expected numbers like 0.5,0.9, got {text!r}"
-        ) from error
+        raise argparse.ArgumentTypeError(f"expected numbers like 0.5,0.9, got {text!r}") from error
 
 
 def destination(text):
@@ -177,9 +165,7 @@ def table_destination(text):
     """A path that `write` can write a table to."""
     path = destination(text)
     if path.suffix not in WRITERS:
-        raise argparse.ArgumentTypeError(
-            f"expected a name that ends in {listed(WRITERS)}, got {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"expected a name that ends in {listed(WRITERS)}, got {text!r}")
     return path
 
 
@@ -189,9 +175,7 @@ def write(frame, path):
         try:
             WRITERS[path.suffix](frame, temporary)
         except ImportError as error:
-            raise InputError(
-                "Parquet files need pyarrow.", "pip install 'lossband[parquet]'"
-            ) from error
+            raise InputError("Parquet files need pyarrow.", "pip install 'lossband[parquet]'") from error
     say(f"wrote {len(frame)} rows to {path}")
 
 
@@ -221,14 +205,10 @@ def find_law(name):
         return name
     path, _, attribute = name.rpartition(":")
     if not Path(path).is_file():
-        raise InputError(
-            f"there is no file {path!r}.", "Give your law as file.py:name."
-        )
+        raise InputError(f"there is no file {path!r}.", "Give your law as file.py:name.")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, attribute):
-        raise InputError(
-            f"{path} has no {attribute!r}.", "Give your law as file.py:name."
-        )
+        raise InputError(f"{path} has no {attribute!r}.", "Give your law as file.py:name.")
     return getattr(module, attribute)

@@ -6,7 +6,13 @@ from .looped import looped
 from .position import exponents, last_steps, position, position_step
 from .training import curve
 
-FIGURES = {"looped": looped, "position": position, "position-step": position_step, "curve": curve, "shape": shape}
+FIGURES = {
+    "looped": looped,
+    "position": position,
+    "position-step": position_step,
+    "curve": curve,
+    "shape": shape,
+}
 
 __all__ = [
     "FIGURES",

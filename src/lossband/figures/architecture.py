@@ -21,20 +21,31 @@ def shape(runs=None, *, within=0.01, seed=0, **options):
     import matplotlib.pyplot as plt
 
     runs = load_dataset("shapes") if runs is None else runs
-    runs = runs.drop(columns="loss_se", errors="ignore")  # of the held-out text, which all shapes share: it cancels
+    runs = runs.drop(
+        columns="loss_se", errors="ignore"
+    )  # of the held-out text, which all shapes share: it cancels
     once = runs.drop_duplicates(runs.columns.difference(["axis"]))  # the run at which the sweeps cross
     post = fit(once, "shape", seed=seed, **options)
     _, *axes_of_shape = post.law.inputs
     sizes = sorted(runs.groupby("size" if "size" in runs else "params")["params"].median())
     best = best_shapes(post, axes_of_shape, sizes, within=within)
-    figure, axes = plt.subplots(1, len(axes_of_shape), figsize=(3.8 * len(axes_of_shape), 3.4), sharey=True, squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        1,
+        len(axes_of_shape),
+        figsize=(3.8 * len(axes_of_shape), 3.4),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
     for axis, ax in zip(axes_of_shape, axes[0], strict=True):
         rows = best[best["axis"] == axis]
         near = rows[["from_median", "to_median"]].iloc[len(rows) // 2]
         plot.shape(post, runs, axis=axis, near=near, ax=ax)
     tables = {
         f"Best ratio, and the ratios within {within:.0%} of it, by size": best,
-        f"Extra compute that makes up for a loss {within:.0%} higher, at equal tokens (share)": extra_compute(post, sizes, within=within),
+        f"Extra compute that makes up for a loss {within:.0%} higher, at equal tokens (share)": extra_compute(
+            post, sizes, within=within
+        ),
     }
     return Figure("shape", shape.__doc__.splitlines()[0], axes, tables, {"shape": post})
 
@@ -45,8 +56,14 @@ def best_shapes(post, axes, sizes, *, within=0.01):
     for axis in axes:
         for size in sizes:
             best = v[f"{axis}_best"] * (size / N0) ** v[f"{axis}_shift"]
-            down, up = (np.exp(np.sqrt(np.log1p(within) / v[f"{axis}_{side}"])) for side in ("below", "above"))
-            row = interval(best, name="best_") | interval(best / down, name="from_") | interval(best * up, name="to_")
+            down, up = (
+                np.exp(np.sqrt(np.log1p(within) / v[f"{axis}_{side}"])) for side in ("below", "above")
+            )
+            row = (
+                interval(best, name="best_")
+                | interval(best / down, name="from_")
+                | interval(best * up, name="to_")
+            )
             rows.append({"axis": axis, "params": size} | row)
     return pd.DataFrame(rows)
 

@@ -31,7 +31,9 @@ def position(runs=None, *, hide=1, beyond=4.0, indices=20, unit="nats per byte",
     every = np.append(sizes, beyond * sizes[-1])
     tables = {
         "Exponent p by size": exponents(post, every, dict(zip(sizes, alone, strict=True))),
-        "Held-out size, share of indices inside the bands": _held_out(post, runs[runs["params"].isin(hidden)]),
+        "Held-out size, share of indices inside the bands": _held_out(
+            post, runs[runs["params"].isin(hidden)]
+        ),
         f"Forecast of a model {beyond:g} times as large as the largest": _forecast(post, runs, every[-1]),
     }
     figure, axes = plt.subplots(1, 2, figsize=(9.2, 4.0), layout="constrained")
@@ -59,7 +61,9 @@ def _held_out(post, rows):
 def _forecast(post, runs, size):
     index = np.unique(runs["position"])
     some = index[np.unique(np.linspace(0, len(index) - 1, 6).round().astype(int))]
-    return post.predict(pd.DataFrame({"position": some, "params": size, "run": "a new run"}), levels=(0.5, 0.9))
+    return post.predict(
+        pd.DataFrame({"position": some, "params": size, "run": "a new run"}), levels=(0.5, 0.9)
+    )
 
 
 def position_step(runs=None, *, within=0.01, skip=0.02, indices=8, unit="nats per byte", seed=0, **options):
@@ -89,7 +93,9 @@ def position_step(runs=None, *, within=0.01, skip=0.02, indices=8, unit="nats pe
     plot.position_step(post, runs, last=last, ax=axes[0], unit=unit)
     plot.last_steps(last, runs["step"].max(), within=within, ax=axes[1])
     title = f"Step after which less than {within:.0%} of the loss is left to gain"
-    return Figure("position-step", position_step.__doc__.splitlines()[0], axes, {title: last}, {"by_step": post})
+    return Figure(
+        "position-step", position_step.__doc__.splitlines()[0], axes, {title: last}, {"by_step": post}
+    )
 
 
 def last_steps(post, positions, *, within=0.01):

@@ -33,14 +33,19 @@ def curve(runs=None, *, fractions=FRACTIONS, target=None, bins=64, unit="nats pe
     runs = one_run(load_dataset("long") if runs is None else runs)
     clock = clock_of(runs)
     if clock is None:
-        raise InputError("the log has neither tokens nor step.", "Name its clock: columns={'iteration': 'step'}.")
+        raise InputError(
+            "the log has neither tokens nor step.", "Name its clock: columns={'iteration': 'step'}."
+        )
     runs, overtaken = drop_overtaken(runs, clock)
     runs = add_lr_areas(runs)
     end, shown = runs[clock].iloc[-1], medians(drop_start(runs, clock)[0], clock, bins)
     target = shown.loc[(shown[clock] - 0.9 * end).abs().idxmin(), "loss"] if target is None else target
     asked = [_beginning(runs, clock, each * end, target) for each in fractions]
     found = outlooks(asked, seed=seed, **DRAWS | options)
-    final, reached = runs.loc[runs[clock] >= END * end, "loss"].median(), shown.loc[shown["loss"] <= target, clock].min()
+    final, reached = (
+        runs.loc[runs[clock] >= END * end, "loss"].median(),
+        shown.loc[shown["loss"] <= target, clock].min(),
+    )
     ends = _by_fraction(fractions, pd.concat([look.end(levels=(0.5, 0.9)) for look in found]), final)
     when = _by_fraction(fractions, pd.DataFrame([look.reach() for look in found]), reached)
     axes = _panels(found, ends, shown, raw=runs, target=target, unit=unit)
@@ -57,12 +62,24 @@ def _panels(found, ends, shown, **options):
     """One panel a fraction, on one scale of the loss; each says what it saw and where the run ended."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(found), figsize=(4.2 * len(found), 3.4), sharey=True, squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(found), figsize=(4.2 * len(found), 3.4), sharey=True, squeeze=False, layout="constrained"
+    )
     limits = []
     for look, row, ax in zip(found, ends.itertuples(), axes[0], strict=True):
         limits.append(plot.curve(look, shown, ax=ax, **options).get_ylim())
         said = f"seen: the first {row.seen:.0%}\nend {row.median:.3f} [{row.lo_90:.3f}, {row.hi_90:.3f}]\nreal {row.real:.3f}"
-        ax.text(0.96, 0.95, said, transform=ax.transAxes, ha="right", va="top", fontsize=8, color="0.25", bbox=WHITE)
+        ax.text(
+            0.96,
+            0.95,
+            said,
+            transform=ax.transAxes,
+            ha="right",
+            va="top",
+            fontsize=8,
+            color="0.25",
+            bbox=WHITE,
+        )
         ax.get_legend().remove()  # one serves all panels
         ax.label_outer()
     handles, labels = ax.get_legend_handles_labels()
@@ -82,4 +99,6 @@ def _beginning(runs, clock, now, target):
     """The run up to `now`, ready to be forecast, with the schedule of the rest."""
     columns = [name for name in ("run", clock, "lr", "loss") if name in runs]
     schedule = runs[[clock, "lr"]] if "lr" in runs else None
-    return prepare(runs.loc[runs[clock] <= now, columns], runs[clock].iloc[-1], schedule=schedule, target=target)
+    return prepare(
+        runs.loc[runs[clock] <= now, columns], runs[clock].iloc[-1], schedule=schedule, target=target
+    )

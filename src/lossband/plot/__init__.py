@@ -7,4 +7,16 @@ from .grid import panels
 from .style import PRED, REAL
 from .training import curve
 
-__all__ = ["PRED", "REAL", "curve", "exponents", "last_steps", "panels", "pit", "position", "position_step", "reliability", "shape"]
+__all__ = [
+    "PRED",
+    "REAL",
+    "curve",
+    "exponents",
+    "last_steps",
+    "panels",
+    "pit",
+    "position",
+    "position_step",
+    "reliability",
+    "shape",
+]

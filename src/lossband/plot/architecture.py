@@ -31,8 +31,15 @@ def shape(post, runs, *, axis, near=None, ax=None, points=80, level=0.9):
     for size, color, marker in zip(sizes.unique(), shades(sizes.nunique()), MARKERS, strict=False):
         mine = rows[sizes == size]
         best = best_losses(post, mine, axis)
-        ax.plot(mine[axis], 100 * (mine["loss"] / np.median(best, 0) - 1), marker, ms=4, mew=0.6, color=color,
-                label=f"N = {short(np.exp(np.log(mine['params']).mean()))}")  # fmt: skip
+        ax.plot(
+            mine[axis],
+            100 * (mine["loss"] / np.median(best, 0) - 1),
+            marker,
+            ms=4,
+            mew=0.6,
+            color=color,
+            label=f"N = {short(np.exp(np.log(mine['params']).mean()))}",
+        )
         centre = np.exp(np.log(mine["params"]).mean())
         grid = pd.DataFrame({name: _typical(mine, name) for name in post.law.inputs}, index=range(points))
         grid = grid.assign(params=centre, run="a new run", **{axis: ratio})

@@ -34,7 +34,14 @@ def pit(test, *, bins=10, ax=None):
     low, high = binom.ppf([0.05, 0.95], runs, 1 / bins) * bins / runs
     ax.axhspan(low, high, color="0.9", lw=0, label=f"true bands, {runs} runs")
     ax.axhline(1, color="0.6", lw=1)
-    ax.hist(test.frame["pit"], np.linspace(0, 1, bins + 1), weights=bins / rows / runs, color=PRED, alpha=0.7, label="observed")
+    ax.hist(
+        test.frame["pit"],
+        np.linspace(0, 1, bins + 1),
+        weights=bins / rows / runs,
+        color=PRED,
+        alpha=0.7,
+        label="observed",
+    )
     ax.set(xlabel="PIT, share of the draws below", ylabel="density", xlim=(0, 1))
     ax.legend(frameon=False, fontsize=8, loc="upper center")
     ax.set_ylim(0, 1.25 * ax.get_ylim()[1])

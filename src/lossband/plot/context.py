@@ -63,12 +63,25 @@ def position_step(post, runs, *, last=None, ax=None, unit="nats", levels=SHARP, 
         ax.plot([], [], "-", color="k", lw=2.6, label="stops improving, 90 %")
     for index, color, marker in zip(indices, shades(len(indices)), _markers(indices), strict=True):
         grid = pd.DataFrame({"step": steps, "position": index, "run": "a new run"})
-        draw_bands(ax, steps, post.predict(grid, levels=levels), levels=levels, color=color, label=False, alpha=(0.15, 0.3))
+        draw_bands(
+            ax,
+            steps,
+            post.predict(grid, levels=levels),
+            levels=levels,
+            color=color,
+            label=False,
+            alpha=(0.15, 0.3),
+        )
         rows = runs[runs["position"] == index]
         ax.plot(rows["step"], rows["loss"], marker, ms=3, color=color, mew=0.6, label=f"index {index:.3g}")
         if last is not None:
             _mark_last(ax, post, last[np.isclose(last["position"], index)], color, steps[-1])
-    ax.set(xscale="log", xlabel=LABELS["step"], ylabel=f"loss of the token ({unit})", xlim=(steps[0] * 0.9, steps[-1] * 1.1))
+    ax.set(
+        xscale="log",
+        xlabel=LABELS["step"],
+        ylabel=f"loss of the token ({unit})",
+        xlim=(steps[0] * 0.9, steps[-1] * 1.1),
+    )
     legend_above(ax)
     return ax
 
@@ -80,7 +93,15 @@ def _mark_last(ax, post, last, color, end):
             continue
         at = pd.DataFrame({"step": [min(row.median, end)], "position": row.position, "run": "a new run"})
         height = post.predict(at, kind="mean", levels=(0.9,))["median"].iloc[0]
-        ax.plot([row.lo_90, min(row.hi_90, end)], [height, height], "-", color="k", lw=2.6, solid_capstyle="butt", zorder=5)
+        ax.plot(
+            [row.lo_90, min(row.hi_90, end)],
+            [height, height],
+            "-",
+            color="k",
+            lw=2.6,
+            solid_capstyle="butt",
+            zorder=5,
+        )
         ax.plot([row.lo_90, min(row.hi_90, end)], [height, height], "-", color=color, lw=1.2, zorder=6)
 
 
@@ -97,11 +118,21 @@ def exponents(table, *, ax=None):
     import matplotlib.pyplot as plt
 
     ax = ax or plt.subplots(figsize=(4.2, 3.4), layout="constrained")[1]
-    ax.fill_between(table["params"], table["lo_90"], table["hi_90"], color=PRED, alpha=0.25, lw=0, label="all sizes, 90 % band")
+    ax.fill_between(
+        table["params"],
+        table["lo_90"],
+        table["hi_90"],
+        color=PRED,
+        alpha=0.25,
+        lw=0,
+        label="all sizes, 90 % band",
+    )
     ax.plot(table["params"], table["median"], "--", color=PRED, lw=1.2, label="all sizes, median")
     alone = table.dropna(subset=["alone_median"])
     error = np.abs(alone[["alone_lo_90", "alone_hi_90"]].to_numpy().T - alone["alone_median"].to_numpy())
-    ax.errorbar(alone["params"], alone["alone_median"], error, fmt="o", ms=4, color=REAL, lw=1, label="one size, 90 %")
+    ax.errorbar(
+        alone["params"], alone["alone_median"], error, fmt="o", ms=4, color=REAL, lw=1, label="one size, 90 %"
+    )
     ax.set(xscale="log", xlabel=LABELS["params"], ylabel="exponent p of the token index")
     legend_above(ax)
     return ax
@@ -113,10 +144,14 @@ def last_steps(table, end, *, within, ax=None):
     from matplotlib.ticker import LogLocator, NullFormatter
 
     ax = ax or plt.subplots(figsize=(4.2, 3.4), layout="constrained")[1]
-    ax.fill_between(table["position"], table["lo_90"], table["hi_90"], color=PRED, alpha=0.25, lw=0, label="90 % band")
+    ax.fill_between(
+        table["position"], table["lo_90"], table["hi_90"], color=PRED, alpha=0.25, lw=0, label="90 % band"
+    )
     ax.plot(table["position"], table["median"], "--o", ms=3, color=PRED, lw=1.2, label="median")
     ax.axhline(end, color="0.4", lw=0.8, ls=":", label="end of training")
-    ax.set(xscale="log", yscale="log", xlabel=LABELS["position"], ylabel=f"step within {within:.0%} of the end")
+    ax.set(
+        xscale="log", yscale="log", xlabel=LABELS["position"], ylabel=f"step within {within:.0%} of the end"
+    )
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(lambda value, _: short(value))
     ax.yaxis.set_minor_formatter(NullFormatter())

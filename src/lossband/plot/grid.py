@@ -42,9 +42,14 @@ def panels(
     across = np.unique(runs[columns]) if columns in runs else [None]
     down = np.unique(runs[rows]) if rows in runs else [None]
     figure, axes = plt.subplots(
-        len(down), len(across), figsize=(2.5 * len(across) + 0.7, 2.0 * len(down) + 0.9),
-        sharex=True, sharey=True, squeeze=False, layout="constrained",
-    )  # fmt: skip
+        len(down),
+        len(across),
+        figsize=(2.5 * len(across) + 0.7, 2.0 * len(down) + 0.9),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
     for line, r in zip(axes, down, strict=True):
         for axis, c in zip(line, across, strict=True):
             cell = runs[
