@@ -53,9 +53,7 @@ def test_demo_writes_the_figure_the_bands_and_the_posterior(demo):
     assert post.problem.frame["params"].max() < runs["params"].max()
     assert post.health.rhat_max < 1.01
     assert post.health.ess_min > 400
-    assert (
-        post.health.divergences <= 20
-    )  # of 4,000: the shifts are barely seen, and the note says so
+    assert post.health.divergences <= 20  # of 4,000: the shifts are barely seen, and the note says so
 
 
 def test_demo_bands_hold_the_hidden_size(demo):
@@ -63,9 +61,7 @@ def test_demo_bands_hold_the_hidden_size(demo):
     post, runs = lb.load(folder / "posterior.nc"), lb.load_dataset("looped")
     hidden = runs[(runs.params == runs.params.max()) & (runs.tokens >= 1e5)]
     band = post.predict(hidden)
-    inside = (band["lo_90"].to_numpy() <= hidden["loss"]) & (
-        hidden["loss"] <= band["hi_90"].to_numpy()
-    )
+    inside = (band["lo_90"].to_numpy() <= hidden["loss"]) & (hidden["loss"] <= band["hi_90"].to_numpy())
     assert inside.mean() > 0.75
 
 
@@ -75,36 +71,25 @@ def test_panels_has_one_axes_a_cell_and_marks_the_held_out_size(demo):
     folder, *_ = demo
     runs = lb.load_dataset("looped")
     runs = runs[(runs.tokens >= 1e5) & runs.loops.isin([2, 8])]
-    axes = lb.plot.panels(
-        lb.load(folder / "posterior.nc"), runs, hidden=runs.params.max(), points=8
-    )
+    axes = lb.plot.panels(lb.load(folder / "posterior.nc"), runs, hidden=runs.params.max(), points=8)
     assert axes.shape == (2, 5)
     titles = [axis.get_title() for axis in axes.flat]
     assert sum("held out" in title for title in titles) == 2
-    assert all(
-        len(axis.collections) == 2 for axis in axes.flat
-    )  # the 50 and the 90 % band
+    assert all(len(axis.collections) == 2 for axis in axes.flat)  # the 50 and the 90 % band
     plt.close("all")
 
 
 QUICK = {
     "compare": "--batch 1 --num-warmup 200 --num-samples 200".split()
 }  # the programs of the fixtures' own fits
-EXAMPLES = [
-    line
-    for name, command in COMMANDS.items()
-    if name != "demo"
-    for line in command.EXAMPLES
-]
+EXAMPLES = [line for name, command in COMMANDS.items() if name != "demo" for line in command.EXAMPLES]
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory, grid, plain_post):
     """A folder with a table of measured runs under names of its own, one of planned runs, another law's fit, and logs."""
     folder = tmp_path_factory.mktemp("desk")
-    grid.rename(columns={"params": "N", "tokens": "D"}).to_csv(
-        folder / "runs.csv", index=False
-    )
+    grid.rename(columns={"params": "N", "tokens": "D"}).to_csv(folder / "runs.csv", index=False)
     new = pd.DataFrame({"N": [2e9, 4e9], "D": [1e11, 1e11]})
     new.to_csv(folder / "new.csv", index=False)
     plain_post.save(folder / "chinchilla.nc")
@@ -175,12 +160,10 @@ def test_the_names_of_the_figures_are_those_that_there_are(ran, desk):
 
 def test_json_holds_health_and_coefficients(ran, desk, capsys, monkeypatch):
     monkeypatch.chdir(desk)
-    line = (
-        "fit runs.csv --columns N=params,D=tokens --json --num-samples 100 -o quick.nc"
-    )
+    line = "fit runs.csv --columns N=params,D=tokens --json --num-samples 100 -o quick.nc"
     assert main(line.split()) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["law"] == "coupled" and told["file"] == "quick.nc"
+    assert told["law"] == "capped" and told["file"] == "quick.nc"
     assert set(told["coefficients"]["alpha"]) >= {"mean", "sd"}
     assert isinstance(told["health"]["ok"], bool) and told["health"]["pareto_k"] is None
     show_json({"nan": float("nan"), "deep": [(1, {"x": None})]})
@@ -200,10 +183,7 @@ def test_a_law_of_ones_own_by_its_file(ran, desk, capsys, monkeypatch):
     assert main("predict own.nc new.csv --law ours.py:mine --json".split()) == 0
     assert len(json.loads(capsys.readouterr().out.splitlines()[-1])) == 2
     assert main("predict own.nc new.csv".split()) == 2
-    assert (
-        "holds the law 'mine', which is not one of lossband's"
-        in capsys.readouterr().err
-    )
+    assert "holds the law 'mine', which is not one of lossband's" in capsys.readouterr().err
 
 
 BAD = {
@@ -241,20 +221,13 @@ BAD = {
 
 
 @pytest.mark.parametrize("line", BAD)
-def test_bad_input_is_one_line_and_a_hint_and_status_2(
-    line, ran, desk, capsys, monkeypatch
-):
+def test_bad_input_is_one_line_and_a_hint_and_status_2(line, ran, desk, capsys, monkeypatch):
     monkeypatch.chdir(desk)
     before = sorted(desk.iterdir())
     assert main(line.split()) == 2
     told = capsys.readouterr()
     error, hint = told.err.strip().splitlines()
-    assert (
-        error.startswith("error: ")
-        and BAD[line] in error
-        and hint.startswith("hint: ")
-        and len(hint) > 10
-    )
+    assert error.startswith("error: ") and BAD[line] in error and hint.startswith("hint: ") and len(hint) > 10
     assert not told.out and sorted(desk.iterdir()) == before
 
 
@@ -271,18 +244,13 @@ def test_a_shell_sees_the_status_and_no_traceback(tmp_path):
 def test_a_log_is_a_table_too(ran, desk, capsys, monkeypatch):
     monkeypatch.chdir(desk)
     told = ran[next(line for line in EXAMPLES if "output/pilot" in line)][2]
-    assert (
-        "[duplicates] run 'pilot': 1 points" in told
-        and "wrote 3 rows to pilot.csv" in told
-    )
+    assert "[duplicates] run 'pilot': 1 points" in told and "wrote 3 rows to pilot.csv" in told
     assert pd.read_csv(desk / "pilot.csv")["tokens"].tolist() == [
         10 * 4096,
         20 * 4096,
         30 * 4096,
     ]
-    assert (
-        main("predict fit.nc output/pilot".split()) == 2
-    )  # it is read, and lacks what the law needs
+    assert main("predict fit.nc output/pilot".split()) == 2  # it is read, and lacks what the law needs
     told = capsys.readouterr().err
     assert "[duplicates]" in told and "no column 'params'" in told
 
@@ -295,9 +263,7 @@ def test_completion_knows_the_commands(capsys):
 
 def test_the_shell_starts_without_jax():
     code = "import sys; from lossband.cli import parser; parser(); print([m for m in ('jax', 'pandas') if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -309,6 +275,4 @@ def test_parquet_and_json_tables_come_back(tmp_path):
         ".json": pd.read_json,
     }.items():
         write(frame, tmp_path / f"t{suffix}")
-        pd.testing.assert_frame_equal(
-            read(tmp_path / f"t{suffix}"), frame, rtol=1e-14, atol=0
-        )
+        pd.testing.assert_frame_equal(read(tmp_path / f"t{suffix}"), frame, rtol=1e-14, atol=0)

@@ -147,7 +147,9 @@ def test_paths_of_two_inputs_are_independent_and_add():
     alone = [basis[:, :-1] for basis in alone]
     np.testing.assert_allclose(alone[0] @ alone[1].T, 0.0, atol=1e-14)
     one = paths_of(table, ("tokens",)).inside(table)[:, :-1]
-    np.testing.assert_allclose(alone[0] @ alone[0].T, one @ one.T, atol=1e-12)
+    share = both.share["tokens"]
+    np.testing.assert_allclose(alone[0] @ alone[0].T, share**2 * one @ one.T, atol=1e-12)
+    assert sum(value**2 for value in both.share.values()) == pytest.approx(1.0)
 
 
 def test_the_edge_is_zero_inside_the_compute_of_the_data_and_linear_beyond():
@@ -165,7 +167,9 @@ def test_the_edge_is_zero_inside_the_compute_of_the_data_and_linear_beyond():
 def test_the_edge_of_a_sweep_of_one_budget_is_measured_by_the_decades_that_its_inputs_span():
     """Its compute spans next to nothing: a slope over that would put forecasts a decade beyond at infinity."""
     params = 10.0 ** np.linspace(7, 8.5, 6)
-    table = pd.DataFrame({"params": params, "tokens": 1e17 / params * np.linspace(1, 1.001, 6), "loss": np.linspace(3, 4, 6)})
+    table = pd.DataFrame(
+        {"params": params, "tokens": 1e17 / params * np.linspace(1, 1.001, 6), "loss": np.linspace(3, 4, 6)}
+    )
     paths = paths_of(table, ("params", "tokens"))
     beyond = paths.edge([10 * (table.params * table.tokens).max()])
     np.testing.assert_allclose(beyond, paths.spread / 1.5, rtol=1e-3)

@@ -16,11 +16,12 @@ from lossband.engine import TRACES
 from lossband.forecast import law_losses
 from lossband.health import SAMPLER_CODES
 from lossband.laws import LAWS, coupled, find_law
-from lossband.problem import pose, twin
+from lossband.posterior import SHARPNESS, alternate, fit_weights
+from lossband.problem import pose, twins
 
 
 def test_default_fit_is_healthy_and_finds_the_curve(default_post, grid, truth):
-    assert default_post.law.name == "coupled"
+    assert default_post.law.name == "capped"
     assert default_post.health.rhat_max < 1.01
     assert default_post.health.ess_min > 400
     assert default_post.health.divergences == 0
@@ -207,40 +208,67 @@ def test_bad_options_are_refused(grid, option, message):
         lb.fit(grid, "chinchilla", **option)
 
 
-def test_every_other_draw_of_an_averaged_drift_takes_the_law_as_exact(grid, default_post):
+def test_every_other_draw_of_an_averaged_drift_takes_the_law_as_exact(grid):
     options = dict(num_chains=4, seed=0)
-    drifting = lb.fit(grid, drift=lb.Drift(averaged=False), **options)
+    averaged = lb.fit(grid, "coupled", **options)
+    drifting = lb.fit(grid, "coupled", drift=lb.Drift(averaged=False), **options)
     exact = lb.fit(grid, "coupled", drift=None, **options)
     for name in ("alpha", "sigma"):
-        np.testing.assert_array_equal(default_post.sites[name][:, 0::2], drifting.sites[name][:, 0::2])
-        np.testing.assert_array_equal(default_post.sites[name][:, 1::2], exact.sites[name][:, 1::2])
-    assert (default_post.sites["tau"][:, 1::2] == 0).all() and (default_post.sites["tau"][:, 0::2] > 0).all()
-    assert (default_post.weights[:, 1::2] == 0).all() and default_post.weights[:, 0::2].any()
-    assert default_post.health.rhat_max == max(drifting.health.rhat_max, exact.health.rhat_max)
-    assert default_post.health.divergences == default_post.stats["diverging"].sum()
+        np.testing.assert_array_equal(averaged.sites[name][:, 0::2], drifting.sites[name][:, 0::2])
+        np.testing.assert_array_equal(averaged.sites[name][:, 1::2], exact.sites[name][:, 1::2])
+    assert (averaged.sites["tau"][:, 1::2] == 0).all() and (averaged.sites["tau"][:, 0::2] > 0).all()
+    assert (averaged.weights[:, 1::2] == 0).all() and averaged.weights[:, 0::2].any()
+    assert averaged.health.rhat_max == max(drifting.health.rhat_max, exact.health.rhat_max)
+    assert averaged.health.divergences == averaged.stats["diverging"].sum()
     # as much compute as the data have: no continuation of a path; and a decade beyond: the edge in every draw, and no path in the exact ones
     N, D = grid.params.max(), grid.tokens.max()
     beyond = pd.DataFrame({"params": [10 * N, 10 * N, 100 * N], "tokens": [D / 10, D, D]})
-    curve = np.log(default_post.draws(beyond, kind="mean").to_numpy())
-    drift = curve - np.log(law_losses(default_post.problem, default_post._draws, beyond))
+    curve = np.log(averaged.draws(beyond, kind="mean").to_numpy())
+    drift = curve - np.log(law_losses(averaged.problem, averaged._draws, beyond))
     np.testing.assert_allclose(drift[1::2, 0], 0.0, atol=1e-12)
     np.testing.assert_allclose(drift[1::2, 2], 2 * drift[1::2, 1], rtol=1e-9)
     assert (np.abs(drift[:, 1]) > 1e-12).all() and (np.abs(drift[0::2, 0]) > 1e-12).all()
+    edge = drift[1::2, 1] / averaged.problem.paths.edge(averaged.problem.compute(beyond))[1]
+    assert abs(np.median(edge) - lb.Drift().mean) < 0.02
 
 
-def test_a_law_that_no_run_follows_exactly_has_the_drift_in_every_draw(grid, default_post):
+def test_the_default_has_draws_of_four_fits_by_their_weights(grid, default_post):
+    options = dict(num_chains=4, seed=0)
+    every = lb.Drift(averaged=False)
+    kinds = [("capped", every), ("capped", None), ("coupled", every), ("coupled", None)]
+    fits = [lb.fit(grid, law, drift=drift, **options) for law, drift in kinds]
+    weights = fit_weights(fits)
+    found = default_post.sites["alpha"]
+    counts = [np.isin(found[0], fit.sites["alpha"][0]).sum() for fit in fits]
+    assert sum(counts) == found.shape[1] and np.abs(counts - weights * found.shape[1]).max() <= 1
+    uncapped = np.isin(found, [fit.sites["alpha"] for fit in fits[2:]])
+    np.testing.assert_array_equal(default_post.sites["above"] == 0, uncapped)
+
+
+def test_fits_weigh_by_what_they_expect_of_a_row(plain_post):
+    worse = replace(plain_post, log_density=plain_post.log_density - 1.0)
+    one, other = fit_weights([plain_post, worse])
+    assert other / one == pytest.approx(np.exp(-SHARPNESS)) and one + other == pytest.approx(1.0)
+    half = alternate([plain_post, worse], [0.75, 0.25])
+    assert (half.log_density == worse.log_density).all(axis=(0, 2)).mean() == 0.25
+
+
+def test_a_law_that_no_run_follows_exactly_has_the_drift_in_every_draw(grid):
     inexact = replace(coupled, exact=False)
     assert {law.name for law in LAWS.values() if not law.exact} >= {"curve", "position_by_step"}
     assert pose(grid, coupled).model.averaged and not pose(grid, inexact).model.averaged
     post = lb.fit(grid, inexact, num_chains=4, seed=0)
     assert (post.sites["tau"] > 0).all() and post.weights[:, 1::2].any()
-    np.testing.assert_array_equal(post.sites["alpha"][:, 0::2], default_post.sites["alpha"][:, 0::2])
+    every = lb.fit(grid, coupled, drift=lb.Drift(averaged=False), num_chains=4, seed=0)
+    np.testing.assert_array_equal(post.sites["alpha"], every.sites["alpha"])
 
 
 def test_the_default_law_of_one_input_averages_with_its_simpler_one(grid):
     one = grid[grid.params == grid.params.min()][["tokens", "loss"]]
-    law = find_law("power_shifted", one).with_priors(alpha=dist.LogNormal(-1.0, 0.3), t=dist.LogNormal(20.0, 1.0))
-    simpler = twin(pose(one, law))
+    law = find_law("power_shifted", one).with_priors(
+        alpha=dist.LogNormal(-1.0, 0.3), t=dist.LogNormal(20.0, 1.0)
+    )
+    (simpler,) = twins(pose(one, law))
     assert (simpler.model.law.name, simpler.model.law.inputs) == ("power", ("tokens",))
     assert set(simpler.model.law.priors) == {"alpha"}
     assert simpler.model.drift is not None and simpler.measured.shape == pose(one, law).measured.shape

@@ -20,12 +20,53 @@ from lossband.problem import pose
 NUMBERS = ("params", "tokens", "loss")
 SPOILT = st.sampled_from(
     [
-        0, -0.0, -1, -2.5, np.nan, None, pd.NA, pd.NaT, np.inf, -np.inf, 1e308, 1e-308, 5e-324, 2**63, 2**64, 10**400, True,
-        "", " ", "3", "3,5", "1e9", "nan", "-inf", "loss", "\x00", "北", "🙂", b"3", 1 + 2j, (1, 2), [], {}, {"a": 1},
-        decimal.Decimal("1.5"), decimal.Decimal("NaN"), datetime.date(2026, 1, 1), pd.Timestamp(0), pd.Timedelta(1), object(),
-        np.float32(1.5), np.int8(3), np.datetime64("2026"), float, print,
+        0,
+        -0.0,
+        -1,
+        -2.5,
+        np.nan,
+        None,
+        pd.NA,
+        pd.NaT,
+        np.inf,
+        -np.inf,
+        1e308,
+        1e-308,
+        5e-324,
+        2**63,
+        2**64,
+        10**400,
+        True,
+        "",
+        " ",
+        "3",
+        "3,5",
+        "1e9",
+        "nan",
+        "-inf",
+        "loss",
+        "\x00",
+        "北",
+        "🙂",
+        b"3",
+        1 + 2j,
+        (1, 2),
+        [],
+        {},
+        {"a": 1},
+        decimal.Decimal("1.5"),
+        decimal.Decimal("NaN"),
+        datetime.date(2026, 1, 1),
+        pd.Timestamp(0),
+        pd.Timedelta(1),
+        object(),
+        np.float32(1.5),
+        np.int8(3),
+        np.datetime64("2026"),
+        float,
+        print,
     ]
-)  # fmt: skip
+)
 NAMES = st.one_of(
     st.sampled_from(
         ["loss", "Loss", " loss", "params", "tokens", "run", "loss_se", "family", "", "北", "🙂", "lo\x00ss"]
@@ -215,9 +256,13 @@ def search(count, *, every=0):
     found = {"refused": 0, "checked": 0}
 
     @settings(
-        max_examples=count, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     @given(malformed())
     def check(case):
         fit = every and found["checked"] % every == every - 1
@@ -228,7 +273,7 @@ def search(count, *, every=0):
 
 
 def test_malformed_tables_end_in_a_typed_error_or_a_checked_problem():
-    found = search(300)
+    found = search(500)
     assert min(found.values()) >= 30, found  # the search reached both sides
 
 

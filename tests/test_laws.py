@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from lossband.errors import InputError
-from lossband.laws import LAWS, Law, chinchilla, coupled, find_law, floor, kaplan, power, power_law
+from lossband.laws import LAWS, Law, capped, chinchilla, coupled, find_law, floor, kaplan, power, power_law
 from lossband.laws.base import prior_from, prior_spec
 from lossband.runs import runs_of, unit_of
 
@@ -83,6 +83,22 @@ def coupled_equation(v, x, c):
     return v["E"] + R * (of_params + of_tokens) ** v["g"]
 
 
+def capped_equation(v, x, c):
+    K = v["A"] + v["B"] + v["above"]
+    stretch = K / v["above"]
+    sites = v | {"E": 0.0, "alpha": v["alpha"] * stretch, "beta": v["beta"] * stretch}
+    S = stretch * coupled_equation(sites, x, c)
+    return v["E"] + 1 / (1 / S + 1 / K)
+
+
+def capped_natural(v, x):
+    K = v["A"] + v["B"] + v["above"]
+    a, b = (v[name] * K / v["above"] for name in ("alpha", "beta"))
+    A, B = v["A_natural"] * x["params"] ** -a, v["B_natural"] * x["tokens"] ** -b
+    S = (A ** (1 / v["g"]) + B ** (1 / v["g"])) ** v["g"]
+    return v["E"] + 1 / (1 / S + 1 / K)
+
+
 def coupled_natural(v, x):
     """Each shortage alone costs A N^-alpha or B D^-beta; together they cost the 1/g-norm of the two."""
     alone = v["A_natural"] * x["params"] ** -v["alpha"], v["B_natural"] * x["tokens"] ** -v["beta"]
@@ -127,7 +143,9 @@ def recurrence_natural(v, x):
 
 def in_place_of_params(effective):
     """The equations of `coupled` with something else as the parameters; `effective` is of the inputs or of their centres."""
-    equation = lambda v, x, c: coupled_equation(v, {**x, "params": effective(v, x)}, {**c, "params": effective(v, c, centre=True)})  # noqa: E731
+    equation = lambda v, x, c: coupled_equation(
+        v, {**x, "params": effective(v, x)}, {**c, "params": effective(v, c, centre=True)}
+    )  # noqa: E731
     return equation, lambda v, x: coupled_natural(v, {**x, "params": effective(v, x)})
 
 
@@ -236,6 +254,13 @@ SUM = {"E": 1.62, "A": 0.41, "alpha": 0.31, "B": 0.23, "beta": 0.37}
 CASES = {
     "chinchilla": Case(TWO, SUM, chinchilla_equation, chinchilla_natural, (("params",), ("tokens",))),
     "coupled": Case(TWO, SUM | {"g": 0.57}, coupled_equation, coupled_natural, (("params",), ("tokens",))),
+    "capped": Case(
+        TWO,
+        SUM | {"g": 0.57, "above": 1.3},
+        capped_equation,
+        capped_natural,
+        (("params",), ("tokens",)),
+    ),
     "kaplan": Case(
         TWO,
         {"R": 2.9, "p": 0.35, "alpha_N": 0.076, "alpha_D": 0.103},
@@ -265,7 +290,10 @@ CASES = {
         (("params_once", "params_rec"), ("tokens",)),
     ),
     "coupled_looped": Case(
-        (*TWO, "loops"), SUM | {"phi": 0.46, "g": 0.57}, *in_place_of_params(all_looped), (("params",), ("tokens",))
+        (*TWO, "loops"),
+        SUM | {"phi": 0.46, "g": 0.57},
+        *in_place_of_params(all_looped),
+        (("params",), ("tokens",)),
     ),
     "power": Case(
         ("tokens",),
@@ -337,9 +365,7 @@ CASES = {
     "power_shifted": Case(
         ("tokens",),
         {"E": 1.62, "A": 0.41, "alpha": 0.31, "t": 2e9},
-        lambda v, x, c: (
-            v["E"] + v["A"] * ((x["tokens"] + v["t"]) / (c["tokens"] + v["t"])) ** -v["alpha"]
-        ),
+        lambda v, x, c: v["E"] + v["A"] * ((x["tokens"] + v["t"]) / (c["tokens"] + v["t"])) ** -v["alpha"],
         lambda v, x: v["E"] + v["A_natural"] * (x["tokens"] + v["t"]) ** -v["alpha"],
         (("tokens",),),
         {"t": "tokens"},
@@ -636,7 +662,7 @@ def test_the_default_law_reads_the_loops_where_they_vary():
     table = table_of("coupled_recurrence").assign(params=1e9 * np.linspace(1, 2, ROWS))
     looped, once = table.drop(columns=["params_once", "params_rec"]), table.assign(loops=4.0)
     found = [find_law(None, rows).name for rows in (table, looped, once, table[["tokens", "loss"]])]
-    assert found == ["coupled_recurrence", "coupled_looped", "coupled", "power_saturated"]
+    assert found == ["coupled_recurrence", "coupled_looped", "capped", "power_saturated"]
 
 
 def log_normal(median, width):
@@ -645,17 +671,27 @@ def log_normal(median, width):
 
 STATED = {  # (smallest loss, median loss, smallest inputs) -> coefficient -> prior, from the docstrings
     "chinchilla": lambda *_: {"alpha": log_normal(0.28, 0.4), "beta": log_normal(0.32, 0.45)},
+    "capped": lambda least, typical, _: {
+        "E": (dist.LogNormal, (np.log(0.45 * least), 0.8)),
+        "alpha": log_normal(0.28, 0.4),
+        "beta": log_normal(0.32, 0.45),
+        "g": (dist.LogNormal, (-0.6, 0.4)),
+        "above": (dist.LogNormal, (np.log(typical), 1.0)),
+    },
     "coupled": lambda *_: {
         "alpha": log_normal(0.28, 0.4),
         "beta": log_normal(0.32, 0.45),
         "g": (dist.LogNormal, (-0.6, 0.4)),
     },
-    **dict.fromkeys(("coupled_recurrence", "coupled_looped"), lambda *_: {
-        "phi": (dist.Normal, (0.5, 0.4)),
-        "alpha": log_normal(0.28, 0.4),
-        "beta": log_normal(0.32, 0.45),
-        "g": (dist.LogNormal, (-0.6, 0.4)),
-    }),
+    **dict.fromkeys(
+        ("coupled_recurrence", "coupled_looped"),
+        lambda *_: {
+            "phi": (dist.Normal, (0.5, 0.4)),
+            "alpha": log_normal(0.28, 0.4),
+            "beta": log_normal(0.32, 0.45),
+            "g": (dist.LogNormal, (-0.6, 0.4)),
+        },
+    ),
     "kaplan": lambda least, typical, _: {
         "R": log_normal(typical, 0.3),
         "p": (dist.Uniform, (0.0, 1.0)),
@@ -798,7 +834,7 @@ def test_a_law_is_its_simpler_one_where_what_only_it_has_is_zero(name):
 def test_laws_are_found_by_name_by_themselves_and_by_default():
     table = table_of("looped")
     assert find_law("kaplan", table) is kaplan and find_law(kaplan, table) is kaplan
-    assert find_law(None, table.drop(columns="loops")) is coupled
+    assert find_law(None, table.drop(columns="loops")) is capped
     one = find_law(None, table[["loops", "loss"]].assign(params=3e7))
     assert (one.name, one.inputs) == ("power_saturated", ("loops",))
 

@@ -50,8 +50,13 @@ def test_chinchilla_has_its_closed_form_in_every_draw(plain_post, plain_plan):
     np.testing.assert_allclose(plain_plan.exponent, a, atol=1e-6)
 
 
-def test_coupled_has_its_closed_form_in_every_draw(default_post, default_plan):
+def test_the_default_has_its_closed_form_in_every_draw(default_post, default_plan):
+    """A ceiling moves no optimum: what is least is the sum under it, whose exponents it stretches."""
     A, alpha, B, beta, g = flat(default_post, "A_natural", "alpha", "B_natural", "beta", "g")
+    excess = sum(flat(default_post, "A", "B"))
+    (above,) = flat(default_post, "above")
+    stretch = 1 + np.where(above > 0, excess / np.where(above > 0, above, 1.0), 0.0)
+    alpha, beta = alpha * stretch, beta * stretch
     N = (alpha * A ** (1 / g) / (beta * B ** (1 / g))) ** (g / (alpha + beta))
     N = N * (BUDGETS[1] / 6) ** (beta / (alpha + beta))
     np.testing.assert_allclose(default_plan.draws["params"].isel(budget=1), N, rtol=1e-6)

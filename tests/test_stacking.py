@@ -15,7 +15,9 @@ from lossband.refits import future, hidden_scores, runs_out
 from lossband.runs import weigh
 from lossband.stacking import averaged_many, clustered_se, stacking_weights, weigh_laws
 
-QUICK = dict(num_warmup=200, num_samples=200, batch=1)  # one refit at a time: the programs of the fixtures' own fits
+QUICK = dict(
+    num_warmup=200, num_samples=200, batch=1
+)  # one refit at a time: the programs of the fixtures' own fits
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +67,16 @@ def scores_of(offsets, cuts=4, rows=30):
     """Log scores of laws that differ by these offsets."""
     rng = np.random.default_rng(3)
     parts = [
-        pd.DataFrame({"law": law, "scheme": "future", "cut": np.repeat(np.arange(cuts), rows), "row": np.tile(np.arange(rows), cuts)})
-        .assign(log_score=lambda t, o=offset: o + rng.normal(0, 0.1, len(t)))
+        pd.DataFrame(
+            {
+                "law": law,
+                "scheme": "future",
+                "cut": np.repeat(np.arange(cuts), rows),
+                "row": np.tile(np.arange(rows), cuts),
+            }
+        ).assign(log_score=lambda t, o=offset: o + rng.normal(0, 0.1, len(t)))
         for law, offset in offsets.items()
-    ]  # fmt: skip
+    ]
     return pd.concat(parts)
 
 
@@ -135,14 +143,26 @@ def test_a_refit_is_the_fit_of_what_was_left(posteriors, grid):
 def test_padding_changes_no_density(grid, x64):
     """The same table in a larger shape: one log density, whatever the drift and the runs."""
     few = grid.iloc[:14].assign(run=np.repeat([f"r{i}" for i in range(7)], 2))
-    sites = {"E": 1.6, "A": 0.5, "B": 0.4, "alpha": 0.3, "beta": 0.3, "g": 0.7, "sigma": 0.01, "tau": 0.2, "sigma_run": 0.01}
+    sites = {
+        "E": 1.6,
+        "A": 0.5,
+        "B": 0.4,
+        "alpha": 0.3,
+        "beta": 0.3,
+        "g": 0.7,
+        "sigma": 0.01,
+        "tau": 0.2,
+        "sigma_run": 0.01,
+    }
 
     def density(problem):
         measured = weigh(problem.measured, problem.measured.mixture)
         with numpyro.handlers.block(), numpyro.handlers.substitute(data=sites):
             return float(problem.model.likelihood(problem.runs, measured).log_prob(measured.log_loss))
 
-    plain, padded = (pose(few, noise="normal+run", least=least) for least in ((0, 0, 0), (64, 32, 16)))
+    plain, padded = (
+        pose(few, "coupled", noise="normal+run", least=least) for least in ((0, 0, 0), (64, 32, 16))
+    )
     assert padded.measured.shape == (64, 32, 16) != plain.measured.shape
     assert density(padded) == pytest.approx(density(plain), rel=1e-12)
     assert padded.pieces == plain.pieces == plain.measured.shape[1]
@@ -159,7 +179,9 @@ def test_compare_has_a_row_for_each_law(table, posteriors):
     assert (table["run_cover_90"] > 0.75).all() and (table["future_cover_90"] > 0.6).all()
     for scheme in ("future", "run"):
         assert table[f"{scheme}_behind"].min() == 0
-        np.testing.assert_allclose(table[f"{scheme}_elpd"].max() - table[f"{scheme}_elpd"], table[f"{scheme}_behind"])
+        np.testing.assert_allclose(
+            table[f"{scheme}_elpd"].max() - table[f"{scheme}_elpd"], table[f"{scheme}_behind"]
+        )
     assert [note.code for note in table.attrs["notes"]] == ["few-cuts"]
 
 
@@ -195,11 +217,12 @@ def test_an_average_mixes_by_weight(posteriors, grid):
     assert list(mixed.predict(new)) == list(posteriors["plain"].predict(new))
 
 
-def test_half_the_draws_of_a_fit_in_turn_with_a_simpler_one_are_of_both(posteriors):
-    """Every second draw of the default is without drift: evenly spaced picks took that half alone."""
+def test_the_draws_picked_of_a_mixture_are_of_its_fits_with_and_without_drift(posteriors):
+    """Draws of the default alternate between its fits: evenly spaced picks took those of one kind alone."""
     (picked, _) = lb.average(posteriors, weights={"default": 1.0, "plain": 1.0})._picked().values()
     exact = posteriors["default"].sites["tau"].ravel()[picked] == 0
-    assert len(picked) == 2000 and abs(exact.mean() - 0.5) < 4 * np.sqrt(0.25 / 2000)
+    share = (posteriors["default"].sites["tau"] == 0).mean()
+    assert len(picked) == 2000 and 0.1 < share < 0.9 and abs(exact.mean() - share) < 4 * np.sqrt(0.25 / 2000)
 
 
 def test_many_tables_are_averaged_in_one_call(grid, posteriors):
@@ -213,7 +236,10 @@ def test_many_tables_are_averaged_in_one_call(grid, posteriors):
 
 @pytest.mark.parametrize(
     ("weights", "message"),
-    [({"default": -1.0, "plain": 2.0}, "none below zero"), ({"kaplan": 1.0}, "expected weights of default, plain")],
+    [
+        ({"default": -1.0, "plain": 2.0}, "none below zero"),
+        ({"kaplan": 1.0}, "expected weights of default, plain"),
+    ],
 )
 def test_weights_that_are_none_are_refused(posteriors, weights, message):
     with pytest.raises(lb.InputError, match=message):

@@ -15,8 +15,8 @@ from .blas import OneThread
 from .errors import InputError
 from .health import examine
 from .nuts import KEEP, TUNE, WHITEN
-from .posterior import Posterior, alternate, data_hash
-from .problem import coefficients, twin
+from .posterior import Posterior, alternate, data_hash, fit_weights
+from .problem import coefficients, twins
 from .programs import compiled, computed, spread
 from .saved import load
 from .store import TRACING, digest, keep_compiled
@@ -39,11 +39,12 @@ def sample(
 ):
     """Posteriors of problems, in their order: those of one model and one size run together, `batch` at a time.
 
-    A problem whose drift is averaged is fitted twice, as it is and as its simpler `twin`. `executor` and
+    A problem whose drift is averaged is fitted as it is and as its `twins`. `executor` and
     `folder` as in `lossband.fit_many`.
     """
     averaged = [i for i, problem in enumerate(problems) if problem.model.averaged]
-    every = [*problems, *(twin(problems[i]) for i in averaged)]
+    others = [twins(problems[i]) for i in averaged]
+    every = [*problems, *(other for each in others for other in each)]
     options = (num_warmup, num_samples, num_chains), method, seed
     paths = [folder and Path(folder) / f"{_name(problem, options)}.nc" for problem in every]
     posteriors = [_kept(*each) for each in zip(paths, every, strict=True)]
@@ -56,8 +57,11 @@ def sample(
                 if folder:
                     Path(folder).mkdir(parents=True, exist_ok=True)
                     posterior.save(paths[i])
-    for i, simpler in zip(averaged, posteriors[len(problems) :], strict=True):
-        posteriors[i] = alternate(posteriors[i], simpler)
+    rest = iter(posteriors[len(problems) :])
+    for i, each in zip(averaged, others, strict=True):
+        parts = [posteriors[i], *(next(rest) for _ in each)]
+        weights = fit_weights(parts) if problems[i].model.law.crossed else None
+        posteriors[i] = alternate(parts, weights)
     return posteriors[: len(problems)]
 
 
@@ -179,14 +183,19 @@ def _sample(problems, wanted, num_warmup, num_samples, num_chains, method, seed,
     bar.update()
     each = jax.tree.map(np.asarray, (stats, kept, found, prior))
     with TRACING:
-        return [_posterior(p, *jax.tree.map(lambda leaf: leaf[i], each), seed) for i, p in enumerate(problems[:wanted])]
+        return [
+            _posterior(p, *jax.tree.map(lambda leaf: leaf[i], each), seed)
+            for i, p in enumerate(problems[:wanted])
+        ]
 
 
 def _nuts(draw, runs, measured, chains, num_warmup, num_samples, bar):
     """Stretches of draws after warm-up: dicts of `(problem, chain, draw, ...)`."""
     stretches, length = [], min(STRETCH, num_samples)
     warming = -(-num_warmup // length)
-    learning = [WHITEN] * (warming - 1) + [TUNE]  # at last the step size alone, in the whitening that the draws are taken in
+    learning = [WHITEN] * (warming - 1) + [
+        TUNE
+    ]  # at last the step size alone, in the whitening that the draws are taken in
     for adapt in learning + [KEEP] * -(-num_samples // length):
         bar.set_description("sampling" if adapt == KEEP else "warming up")
         chains, stretch = draw(runs, measured, chains, np.int32(adapt), length=length)

@@ -31,7 +31,7 @@ def fit(
     Args:
         runs: one row a measurement: a frame, or the path of a CSV file, with `loss` and the law's inputs, and
             optionally `run` (label), `loss_se` (known standard error). Columns as in `lossband.VOCABULARY`.
-        law: a name, a `Law`, or any NumPyro function of the runs. By default `coupled` for a table with params and
+        law: a name, a `Law`, or any NumPyro function of the runs. By default `capped` for a table with params and
             tokens, and `power_saturated` for one with a single input.
         noise: "student-t" or "normal" noise on ln loss, with "+run" (run effects) and "+ou" (autocorrelation).
         drift: "default", None for no departure from the law, or a `Drift` with other priors.

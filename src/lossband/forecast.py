@@ -91,7 +91,8 @@ def drift_draws(problem, draws, new, *, paired=False):
     basis = problem.paths.beyond(new)
     fresh = _generator(draws, "drift").standard_normal((len(draws.weights), basis.shape[1] + 2))
     beyond = along(draws.sites["tau"][:, None] * fresh[:, 2:], basis)
-    edge = problem.model.drift.edge_scale(fresh[:, 0]) * fresh[:, 1]
+    drift = problem.model.drift
+    edge = drift.edge_mean(problem.paths) + drift.edge_scale(fresh[:, 0]) * fresh[:, 1]
     return inside + beyond + along(edge[:, None], problem.paths.edge(problem.compute(new))[:, None])
 
 
@@ -156,8 +157,10 @@ def _drift_moments(problem, draws, new):
     fresh = _generator(draws, "drift").standard_normal((len(draws.weights), basis.shape[1] + 2))
     edge = problem.model.drift.edge_scale(fresh[:, 0])
     beyond = draws.sites["tau"][:, None] ** 2 * (basis**2).sum(1)
-    at_edge = edge[:, None] * problem.paths.edge(problem.compute(new))
-    return draws.weights @ problem.paths.inside(new).T, beyond + at_edge**2
+    reach = problem.paths.edge(problem.compute(new))
+    at_edge = edge[:, None] * reach
+    middle = problem.model.drift.edge_mean(problem.paths) * reach
+    return draws.weights @ problem.paths.inside(new).T + middle, beyond + at_edge**2
 
 
 def _run_moments(problem, draws, new):

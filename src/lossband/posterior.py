@@ -19,7 +19,10 @@ from .laws.base import prior_spec
 from .plan import allocate
 from .problem import Problem, coefficients
 
-FORMAT = 3  # of the saved file; `lossband.load` refuses any other
+FORMAT = 4  # of the saved file; `lossband.load` refuses any other
+SHARPNESS = (
+    2.7  # of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
+)
 PACKAGES = ("lossband", "jax", "numpyro", "arviz", "xarray", "numpy")
 
 
@@ -115,8 +118,15 @@ class Posterior(Forecast):
             InputError: a law without params and tokens, or a budget that no run within the bounds can spend.
         """
         return allocate(
-            self.problem, self._draws, flops, cost=cost, inference_tokens=inference_tokens, bounds=bounds, at=at, levels=levels
-        )  # fmt: skip
+            self.problem,
+            self._draws,
+            flops,
+            cost=cost,
+            inference_tokens=inference_tokens,
+            bounds=bounds,
+            at=at,
+            levels=levels,
+        )
 
     @cached_property
     def data(self):
@@ -174,23 +184,49 @@ class Posterior(Forecast):
         return Path(path)
 
 
-def alternate(full, simpler):
-    """One posterior whose draws are in turn from two fits to one table; what the simpler one lacks is zero in its draws."""
+def fit_weights(fits):
+    """Weights of fits to one table, `(fit,)`: proportional to exp(e times the expected log density per row).
 
-    def turns(one, other):
-        odd = np.arange(one.shape[1]).reshape(1, -1, *[1] * (one.ndim - 2)) % 2
-        return np.where(odd, other if np.size(other) else 0.0, one)
+    The expected log density of new rows like the training rows is WAIC's (Watanabe 2010). A fit that describes the
+    rows worse by a nat each is nearly left out, and fits that describe them alike weigh the same, however many rows
+    there are: what is seen inside the data says little of which fit forecasts better (benchmarks/README.md).
+    """
+    densities = [fit.log_density.reshape(-1, fit.log_density.shape[-1]) for fit in fits]
+    expected = np.array([np.mean(score.mixture(each) - each.var(0)) for each in densities])
+    weights = np.exp(SHARPNESS * (expected - expected.max()))
+    return weights / weights.sum()
 
-    nothing = np.zeros(1)
-    stats = {name: turns(value, simpler.stats[name]) for name, value in full.stats.items()}
+
+def alternate(fits, weights=None):
+    """One posterior whose draws are of several fits to one table, interleaved; what a fit lacks is zero in its draws.
+
+    Args:
+        fits: `Posterior`s, the fullest first.
+        weights: `(fit,)` shares of the draws; equal by default.
+    """
+    full, draws = fits[0], fits[0].stats["energy"].shape[1]
+    share = np.full(len(fits), 1 / len(fits)) if weights is None else np.asarray(weights)
+    counts = np.diff(np.round(np.cumsum(share) * draws).astype(int), prepend=0)
+    places = np.concatenate([(np.arange(count) + 0.5) / count for count in counts if count])
+    which = np.repeat(np.arange(len(fits)), counts)[np.argsort(places, kind="stable")]
+
+    def turns(values):
+        chosen = [value if np.size(value) else np.zeros_like(values[0]) for value in values]
+        return np.stack([chosen[fit][:, draw] for draw, fit in enumerate(which)], axis=1)
+
+    nothing = np.zeros(0)
+    stats = {name: turns([fit.stats[name] for fit in fits]) for name in full.stats}
+    health = full.health
+    for fit in fits[1:]:
+        health = worse(health, fit.health, int(stats["diverging"].sum()))
     return replace(
         full,
-        sites={name: turns(value, simpler.sites.get(name, nothing)) for name, value in full.sites.items()},
+        sites={name: turns([fit.sites.get(name, nothing) for fit in fits]) for name in full.sites},
         stats=stats,
-        weights=turns(full.weights, simpler.weights),
-        effects=turns(full.effects, simpler.effects),
-        log_density=turns(full.log_density, simpler.log_density),
-        health=worse(full.health, simpler.health, int(stats["diverging"].sum())),
+        weights=turns([fit.weights for fit in fits]),
+        effects=turns([fit.effects for fit in fits]),
+        log_density=turns([fit.log_density for fit in fits]),
+        health=health,
     )
 
 

@@ -104,14 +104,24 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None, le
     return problem
 
 
-def twin(problem):
-    """The simpler problem that an averaged drift takes its other draws from: its law's `simpler` one, or no drift."""
-    model, least = problem.model, problem.measured.shape
-    options = dict(noise=model.noise, drift=model.drift if model.law.simpler else None)
-    law = model.law.simplest() if model.law.simpler else model.law
-    simpler = pose(problem.frame, law, least=least, **options)
-    weighed = replace(simpler.measured, mixture=problem.measured.mixture)  # the rows keep the weights they were given
-    return replace(simpler, measured=weighed)
+def twins(problem):
+    """The other problems that an averaged drift takes draws from.
+
+    The law without drift; or its simpler law; or, of a crossed law, the law without drift and the simpler one with and without.
+    """
+    model = problem.model
+    if model.law.crossed:
+        simpler = model.law.simplest()
+        others = [(model.law, None), (simpler, model.drift), (simpler, None)]
+    else:
+        others = [(model.law.simplest(), model.drift) if model.law.simpler else (model.law, None)]
+    return [_as(problem, law, drift) for law, drift in others]
+
+
+def _as(problem, law, drift):
+    """The same table under another law and drift, of the same shape; the rows keep the weights they were given."""
+    posed = pose(problem.frame, law, noise=problem.model.noise, drift=drift, least=problem.measured.shape)
+    return replace(posed, measured=replace(posed.measured, mixture=problem.measured.mixture))
 
 
 def coefficients(problem):

@@ -4,7 +4,7 @@ from .base import LAWS, Law, find_law, law
 from .curve import curve
 from .looped import coupled_looped, coupled_recurrence, looped, looped_step, recurrence
 from .position import position, position_by_size, position_by_step
-from .scale import chinchilla, coupled, data_constrained, kaplan
+from .scale import capped, chinchilla, coupled, data_constrained, kaplan
 from .shape import shape
 from .single import bnsl, power_law, power_no_floor, power_saturated, power_shifted
 from .terms import coupling, exponent, floor, power, shortages, valley, weight
@@ -13,6 +13,7 @@ __all__ = [
     "LAWS",
     "Law",
     "bnsl",
+    "capped",
     "chinchilla",
     "coupled",
     "coupled_looped",

@@ -15,7 +15,11 @@ from ..store import code_of, code_of_modules, remembered
 from ..table import INPUTS, numbers, varying
 
 LAWS = {}  # every named law, filled by the @law decorator
-DEFAULTS = ("coupled_recurrence", "coupled_looped", "coupled")  # of a table in whose rows all their inputs vary
+DEFAULTS = (
+    "coupled_recurrence",
+    "coupled_looped",
+    "capped",
+)  # of a table in whose rows all their inputs vary
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +41,9 @@ class Law:
     derive: object = None  # (frame, past) -> frame with the inputs that are computed from its other columns
     carries: tuple = ()  # columns that `derive` reads, kept beside the inputs
     simpler: str = ""  # the law that this one is where the coefficients that only it has are zero
+    crossed: bool = (
+        False  # an averaged drift is of four fits: this law and its simpler one, each with drift and without
+    )
     exact: bool = True  # False: no run follows it exactly, so that an averaged drift is in every draw of it all the same
 
     def __call__(self, runs):
@@ -83,7 +90,11 @@ class Law:
         sites = {}
 
         def trace(runs):
-            with numpyro.handlers.block(), numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as found:
+            with (
+                numpyro.handlers.block(),
+                numpyro.handlers.seed(rng_seed=0),
+                numpyro.handlers.trace() as found,
+            ):
                 self(runs)
             sites.update({name: site for name, site in found.items() if site["type"] == "sample"})
 
@@ -140,7 +151,7 @@ def law(*, inputs, source="", name=None, compute=None, **about):
         source: where the form comes from, with its equation.
         name: the law's name; the function's own by default.
         compute: runs -> training compute `(row,)` up to a constant; the product of the inputs by default.
-        about: the rarer fields of `Law`: along, choose, derive, carries, simpler, exact.
+        about: the rarer fields of `Law`: along, choose, derive, carries, simpler, crossed, exact.
     """
 
     def decorate(curve):

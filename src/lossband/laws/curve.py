@@ -70,7 +70,7 @@ def curve(runs):
 def by_size(runs):
     r"""Runs of several sizes along their schedules: `curve` with a power law of N beside it, for `lossband.watch`.
 
-        L(N, t) = E + A (N / N0)^-alpha + B (S / S0)^-beta + C m / m0        symbols and priors as in `chinchilla` and `curve`
+    L(N, t) = E + A (N / N0)^-alpha + B (S / S0)^-beta + C m / m0        symbols and priors as in `chinchilla` and `curve`
     """
     size = power(runs.params, "A", "alpha", median=0.28, width=0.4)
     return floor(runs) + size + power(_pace(runs), "B", "beta", median=0.5, width=0.6) + annealing(runs)

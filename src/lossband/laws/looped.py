@@ -66,7 +66,8 @@ def looped_step(runs):
         floor(runs)
         + power(runs.params, "A", "alpha")
         + power(runs.tokens, "B", "beta")
-        + power(runs.loops, "C", "gamma", shift="t3", median=0.6, width=0.6) * jnp.exp(delta * runs.max_loops.log)
+        + power(runs.loops, "C", "gamma", shift="t3", median=0.6, width=0.6)
+        * jnp.exp(delta * runs.max_loops.log)
     )
 
 

@@ -1,10 +1,11 @@
 """Laws of model size and training tokens: Chinchilla, Kaplan, the coupled law that holds both, and repeated data."""
 
+import jax
 import jax.numpy as jnp
 
 from ..later import dist, numpyro
 from .base import law
-from .terms import exponent, floor, log_sum, power, shortages, weight
+from .terms import coupling, exponent, floor, log_sum, power, shortages, weight
 
 
 @law(inputs=("params", "tokens"), source="Hoffmann et al. 2022, arXiv:2203.15556, eq. 2")
@@ -56,6 +57,49 @@ def coupled(runs):
     prior comes from. With E = 0 and g = beta it is Kaplan's law.
     """
     return floor(runs) + shortages(runs.params, runs.tokens)
+
+
+@law(
+    inputs=("params", "tokens"),
+    simpler="coupled",
+    crossed=True,
+    source="`coupled` under a ceiling, as M4 of Alabdulmohsin et al. 2022, arXiv:2209.06640, is a power law under one",
+)
+def capped(runs):
+    r"""Capped law: `coupled` under a ceiling, so that the loss may fall slowly at first and speed up with scale.
+
+        1 / (L - E) = 1 / S + 1 / K,    S = R [p (N / N0)^(-a / g) + (1 - p) (D / D0)^(-b / g)]^g
+        S = [(A_natural N^-a)^(1 / g) + (B_natural D^-b)^(1 / g)]^g
+        K = A + B + above,  R = (A + B) K / above,  p = A / (A + B),  a = alpha K / above,  b = beta K / above
+
+    ======  ============================================  ============  =======================================
+    symbol  meaning                                       unit          prior
+    ======  ============================================  ============  =======================================
+    E       irreducible loss                              of the loss   E / (least loss) ~ LogNormal(ln .45, .8)
+    A, B    loss due to N and to D at the centre          of the loss   `weight`
+    alpha   exponent of N at the centre                   none          LogNormal(ln .28, .4)
+    beta    exponent of D at the centre                   none          LogNormal(ln .32, .45)
+    g       coupling; 1 is none                           none          LogNormal(-.6, .4)
+    above   ceiling less the loss at the centre           of the loss   above / (median loss) ~ LogNormal(0, 1)
+    ======  ============================================  ============  =======================================
+
+    A, B, alpha and beta are those of the capped loss where the data are, so they mean the same as in `coupled`, and the sampler moves
+    what the data see. `coupled` is the limit of an infinite ceiling; above = 0 stands for it. A loss near its ceiling (the unigram
+    entropy, an error of 1) falls slowly at first, which no law with a floor alone can follow.
+    """
+    E = floor(runs, median=0.45, width=0.8)
+    A, alpha = weight(runs.params, "A", slope="alpha"), exponent("alpha", 0.28, 0.4)
+    B, beta = weight(runs.tokens, "B", slope="beta"), exponent("beta", 0.32, 0.45)
+    g = numpyro.sample("g", dist.LogNormal(-0.6, 0.4))
+    above = numpyro.sample("above", dist.LogNormal(jnp.log(runs.unit.typical), 1.0))
+    room = jnp.where(above > 0, above, 1.0)
+    bent = jnp.where(above > 0, 1 + (A + B) / room, 1.0)  # K / above
+    p = numpyro.deterministic("p", A / (A + B))
+    numpyro.deterministic("A_natural", (A + B) * bent * p**g * runs.params.centre ** (alpha * bent))
+    numpyro.deterministic("B_natural", (A + B) * bent * (1 - p) ** g * runs.tokens.centre ** (beta * bent))
+    short = jnp.log(coupling(runs.params, runs.tokens, A, alpha * bent, B, beta * bent, g) / (A + B))
+    under = bent * room * jax.nn.sigmoid(jnp.log((A + B) / room) + short)
+    return E + jnp.where(above > 0, under, (A + B) * jnp.exp(short))
 
 
 @law(inputs=("params", "tokens"), source="Kaplan et al. 2020, arXiv:2001.08361, eq. 1.5")
@@ -118,11 +162,7 @@ def data_constrained(runs):
     V = jnp.minimum(best, N.values)
     numpyro.deterministic("A_natural", A * N.centre**alpha)
     numpyro.deterministic("B_natural", B * D.centre**beta)
-    return (
-        E
-        + A * (_worth(N, V, R_N) / N.centre) ** -alpha
-        + B * (_worth(D, U, R_D) / D.centre) ** -beta
-    )  # fmt: skip
+    return E + A * (_worth(N, V, R_N) / N.centre) ** -alpha + B * (_worth(D, U, R_D) / D.centre) ** -beta
 
 
 def _worth(column, once, repeats):

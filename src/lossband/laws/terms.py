@@ -6,14 +6,16 @@ import jax.numpy as jnp
 from ..later import dist, numpyro
 
 
-def floor(runs, name="E"):
+def floor(runs, name="E", *, median=0.65, width=0.5):
     """Irreducible loss E: what no amount of any input takes away, in the unit of the loss.
 
-    Prior: E / (smallest training loss) ~ LogNormal(ln 0.65, 0.5). Published floors lie at 0.5 to 0.9 of the
+    Prior: E / (smallest training loss) ~ LogNormal(ln median, width), by default LogNormal(ln 0.65, 0.5). Published floors lie at 0.5 to 0.9 of the
     smallest loss measured; the width lets the floor be almost nothing. Relative, so that it means the same in
     nats per token, bits per byte or a normalised loss.
     """
-    return numpyro.sample(name, dist.LogNormal(jnp.log(0.65 * runs.unit.least), 0.5), infer={"floor": True})
+    return numpyro.sample(
+        name, dist.LogNormal(jnp.log(median * runs.unit.least), width), infer={"floor": True}
+    )
 
 
 def weight(column, name, slope, shift=None):
