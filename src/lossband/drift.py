@@ -4,8 +4,8 @@ r"""Drift: how the real loss departs from the law, inside the data and beyond th
 
 W_j is a Brownian motion in log10 of input j, zero at the centre of the data, with variance (share_j^2 spread^2 / range_j)
 per decade: spread is the standard deviation of the training ln losses and range_j the decades that the training
-rows span in input j, share_j the part of the variation that the input accounts for, so that `tau` is the share of the training variation that the law may miss, whatever the
-loss, the input and their units. w ~ Normal(0, (spread / 10)^2) is the departure at the centre: if the law were exact there, a curve
+rows span in input j, share_j the part of the variation that the input accounts for, so that `tau` is the share
+of the training variation that the law may miss, whatever the loss, the input and their units. w ~ Normal(0, (spread / 10)^2) is the departure at the centre: if the law were exact there, a curve
 of hardly more points than the paths have pieces would fix its level the better the smaller sigma is, a neck in which samplers stick.
 h is the number of decades of compute beyond the largest training run, zero
 inside the data: it widens forecasts and leaves the fit alone.
@@ -25,10 +25,8 @@ from .later import dist, numpyro
 
 CELLS = 16  # pieces of a path inside the data, or one between each two levels where there are fewer
 EDGE_WIDTH = 1.0  # of ln of the edge's scale
-RIDGE, LEAST_SHARE = (
-    1.0,
-    0.1,
-)  # of the regression that tells the inputs' shares, in rows and standard deviations
+RIDGE = 1.0  # rows' worth, of the regression that tells the inputs' shares
+LEAST_SHARE = 0.1  # of an input, before the shares are normalised
 LEVEL = 0.1  # sd of the departure at the centre, as a share of the spread
 BEYOND = 0.05 * 1.25 ** np.arange(32)  # widths of the pieces beyond, decades: they reach 250 decades out
 
