@@ -15,7 +15,7 @@ import pandas as pd
 
 import lossband as lb
 from lossband.cli.demo import DEMO_ROWS, WARM
-from lossband.thinning import spaced
+from lossband.runs.thin import spaced
 
 from .sets import sweeps
 

@@ -16,7 +16,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from lossband import stacking
+from lossband.evaluation import compare as stacking
 
 from .calibration import averaged, scored
 from .sets import splits

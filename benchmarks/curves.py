@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 import lossband as lb
-from lossband.binning import medians
-from lossband.schedule import add_lr_areas
+from lossband.runs.schedule import add_lr_areas
+from lossband.runs.thin import medians
 
 from .sets import DATA
 

@@ -14,13 +14,13 @@ import jax
 import numpy as np
 import pandas as pd
 
-from lossband.engine import sample
-from lossband.forecast import Draws
+from lossband.inference.fit import sample
 from lossband.laws import LAWS
 from lossband.laws.recipe import per_recipe
-from lossband.plan import allocate
-from lossband.problem import pose
-from lossband.recipes import Comparison
+from lossband.model.problem import pose
+from lossband.planning.allocation import allocate
+from lossband.planning.recipes import Comparison
+from lossband.posterior.forecast import Draws
 
 from .recovery import design, simulate
 

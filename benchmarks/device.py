@@ -61,8 +61,8 @@ def measure(what, size, batch):
     """Figures of one part, on the platform that this process has."""
     import jax
 
-    from lossband.engine import sample
-    from lossband.problem import pose
+    from lossband.inference.fit import sample
+    from lossband.model.problem import pose
 
     tables = list(simulated(size)) if what == "sets" else [curve(size)]
     law = "chinchilla" if what == "sets" else "power"
@@ -95,7 +95,7 @@ def gradients(problems, posts, seconds_a_batch):
     import jax
     import numpy as np
 
-    from lossband.coordinates import Space
+    from lossband.inference.coordinates import Space
 
     model = problems[0].model
     steps = np.stack([post.stats["steps"] for post in posts[: len(problems)]])  # (table, chain, draw)

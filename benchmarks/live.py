@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from lossband import score
-from lossband.live import outlooks, prepare
-from lossband.schedule import add_lr_areas
+from lossband.live.prepare import prepare
+from lossband.live.watch import outlooks
+from lossband.runs.schedule import add_lr_areas
 
 from .sets import DATA
 

@@ -16,7 +16,7 @@ import pandas as pd
 import lossband as lb
 from lossband import score
 from lossband.cli.demo import DEMO_ROWS, WARM
-from lossband.thinning import spaced
+from lossband.runs.thin import spaced
 
 PUBLISHED = {
     "all": "0.960",

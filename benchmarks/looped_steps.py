@@ -12,7 +12,7 @@ import pandas as pd
 
 import lossband as lb
 from lossband.cli.demo import WARM
-from lossband.thinning import spaced
+from lossband.runs.thin import spaced
 
 KEEP = 4  # rows of each curve
 

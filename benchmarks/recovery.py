@@ -16,9 +16,9 @@ import numpy as np
 import numpyro
 import pandas as pd
 
-from lossband.engine import sample
+from lossband.inference.fit import sample
 from lossband.laws import LAWS
-from lossband.problem import coefficients, pose
+from lossband.model.problem import coefficients, pose
 
 LAW_NAMES = tuple(LAWS)
 # inputs of a law that takes them by the table

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lossband.thinning import evenly
+from lossband.runs.thin import evenly
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -9,7 +9,7 @@ import sys
 
 import pandas as pd
 
-from lossband.figures import shape
+from lossband.studies import shape
 
 from .sets import DATA, GPT_NEOX_VOCABULARY
 

@@ -33,13 +33,13 @@ import pandas as pd
 from scipy.stats import chisquare
 
 from lossband import score
-from lossband.coordinates import Space
-from lossband.drift import Drift
-from lossband.engine import sample
-from lossband.forecast import Draws, draw_losses, read_new
+from lossband.inference.coordinates import Space
+from lossband.inference.fit import sample
+from lossband.inference.mode import prior_draw
 from lossband.laws import LAWS
-from lossband.mode import prior_draw
-from lossband.problem import pose
+from lossband.model.drift import Drift
+from lossband.model.problem import pose, read_new
+from lossband.posterior.forecast import Draws, draw_losses
 
 from .recovery import design
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 import lossband as lb
-from lossband import plot_plan
+from lossband.plot import planning as plot_plan
 
 
 def sweep(seed=0):

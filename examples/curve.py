@@ -3,7 +3,7 @@
 python examples/curve.py [folder]
 """
 
-from lossband.figures import curve, tell
+from lossband.studies import curve, tell
 
 if __name__ == "__main__":
     tell(curve)

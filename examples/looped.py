@@ -3,7 +3,7 @@
 python examples/looped.py [folder]
 """
 
-from lossband.figures import looped, tell
+from lossband.studies import looped, tell
 
 if __name__ == "__main__":
     tell(looped)

@@ -27,10 +27,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import measuring
 import numpy as np
 import pandas as pd
-
-import measuring
 from measuring import VOCAB, adam, block, cross_entropy, draw_windows, held_out_windows, init, rmsnorm
 
 MAX_LOOPS = 8  # the table has columns loss_1 .. loss_8

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 import lossband as lb
-from lossband import plot_plan
+from lossband.plot import planning as plot_plan
 
 try:
     from .allocation import sweep

@@ -3,7 +3,7 @@
 python examples/position.py [folder]
 """
 
-from lossband.figures import position, tell
+from lossband.studies import position, tell
 
 if __name__ == "__main__":
     tell(position)

@@ -3,7 +3,7 @@
 python examples/position_step.py [folder]
 """
 
-from lossband.figures import position_step, tell
+from lossband.studies import position_step, tell
 
 if __name__ == "__main__":
     tell(position_step)

@@ -3,7 +3,7 @@
 python examples/shape.py [folder]
 """
 
-from lossband.figures import shape, tell
+from lossband.studies import shape, tell
 
 if __name__ == "__main__":
     tell(shape)

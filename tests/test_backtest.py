@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 
 import lossband as lb
 from lossband import score
-from lossband.holdout import _hidden
+from lossband.evaluation.backtest import _hidden
 
 
 @pytest.fixture(scope="module")

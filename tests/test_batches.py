@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import lossband as lb
-from lossband import batches, nuts
-from lossband.problem import pose
-from lossband.programs import programs
+from lossband.inference import batches, nuts
+from lossband.inference.programs import programs
+from lossband.model.problem import pose
 
 OPTIONS = dict(law="chinchilla", drift=None, num_warmup=100, num_samples=100, seed=0, batch=2)
 
@@ -102,7 +102,7 @@ import json, sys
 import pandas as pd
 import jax
 import lossband as lb
-from lossband.programs import spread
+from lossband.inference.programs import spread
 assert jax.device_count() == 2 and spread(2, 4) == (2, 1) and spread(1, 4) == (1, 2) and spread(3, 4) == (1, 2)
 table = pd.read_json(sys.stdin)
 options = dict(law="chinchilla", drift=None, num_warmup=100, num_samples=100, seed=0)

@@ -152,7 +152,7 @@ def test_a_file_of_one_command_is_read_by_the_next(ran, desk):
 
 def test_the_names_of_the_figures_are_those_that_there_are(ran, desk):
     from lossband.cli.figure import NAMES
-    from lossband.figures import FIGURES
+    from lossband.studies import FIGURES
 
     assert set(NAMES) == set(FIGURES)
     assert (desk / "figures/looped.png").read_bytes()[:4] == b"\x89PNG"

@@ -12,11 +12,11 @@ from jax.flatten_util import ravel_pytree
 from numpyro.distributions import biject_to
 from numpyro.infer.util import potential_energy
 
-from lossband.coordinates import Space
+from lossband.inference.coordinates import Space
+from lossband.inference.mode import prior_draw
 from lossband.laws import LAWS, chinchilla
-from lossband.mode import prior_draw
-from lossband.problem import pose
-from lossband.runs import weigh
+from lossband.model.measured import weigh
+from lossband.model.problem import pose
 
 pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import lossband as lb
-from lossband import datasets, sources
+from lossband import datasets
+from lossband.datasets import sources
 
 # Lines of the real sources, at the commits on record.
 ISOFLOPS = """source,dataset,model,condition,experiment,tokens,params,budget,loss,outlier,reason

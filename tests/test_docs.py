@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lossband as lb
-from lossband.laws.base import LAWS
+from lossband.laws.law import LAWS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lossband"

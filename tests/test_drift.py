@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lossband.drift import BEYOND, CELLS, LEVEL, Drift, Paths, find_drift
 from lossband.errors import InputError
-from lossband.runs import unit_of
+from lossband.model.drift import BEYOND, CELLS, LEVEL, Drift, Paths, find_drift
+from lossband.runs.arrays import unit_of
 
 LEVELS = {  # log10 of an input: a grid around its centre, few levels off the centre, and more levels than cells
     "grid": np.linspace(7, 9, 5),

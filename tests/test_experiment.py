@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import lossband as lb
-from lossband.design import reduction_of
-from lossband.experiment import observed
+from lossband.planning.next_run import observed
+from lossband.posterior.identifiability import reduction_of
 
 GRID = pd.DataFrame(
     [(N, D) for N in np.geomspace(1e7, 1e10, 4) for D in np.geomspace(1e9, 1e12, 4)],

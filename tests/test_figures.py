@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import simulated
 
-from lossband import figures
+from lossband import studies as figures
 from lossband.errors import InputError
 
 matplotlib.use("Agg")

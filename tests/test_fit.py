@@ -12,12 +12,13 @@ import pytest
 from numpyro.infer import Predictive
 
 import lossband as lb
-from lossband.engine import TRACES
-from lossband.forecast import law_losses
-from lossband.health import SAMPLER_CODES
+from lossband.inference.programs import TRACES
 from lossband.laws import LAWS, coupled, find_law
-from lossband.posterior import SHARPNESS, alternate, fit_weights
-from lossband.problem import pose, twins
+from lossband.model.problem import pose, twins
+from lossband.posterior.forecast import law_losses
+from lossband.posterior.health import SAMPLER_CODES
+from lossband.posterior.mixture import alternate
+from lossband.posterior.posterior import SHARPNESS, fit_weights
 
 
 def test_default_fit_is_healthy_and_finds_the_curve(default_post, grid, truth):
@@ -187,8 +188,8 @@ def test_a_coefficient_that_the_data_cannot_see_is_said(grid):
 
 
 def test_health_rings_for_chains_that_disagree(plain_post):
-    from lossband.coordinates import Space  # noqa: F401  (the posterior's own problem is reused)
-    from lossband.health import examine
+    from lossband.inference.coordinates import Space  # noqa: F401  (the posterior's own problem is reused)
+    from lossband.posterior.health import examine
 
     sites = {name: value.copy() for name, value in plain_post.sites.items()}
     sites["E"][0] += 1.0

@@ -6,8 +6,8 @@ import pytest
 
 import lossband as lb
 from lossband import score
-from lossband.forecast import Draws, draw_losses, log_densities
-from lossband.problem import pose
+from lossband.model.problem import pose
+from lossband.posterior.forecast import Draws, draw_losses, log_densities
 
 
 @pytest.fixture

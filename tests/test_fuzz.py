@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import lossband as lb
-from lossband.problem import pose
+from lossband.model.problem import pose
 
 NUMBERS = ("params", "tokens", "loss")
 SPOILT = st.sampled_from(
@@ -286,12 +286,12 @@ def test_ten_thousand_malformed_tables():
 
 def test_the_search_would_see_an_untyped_error(monkeypatch):
     """The alarm rings: a table check that trips over a cell fails the search."""
-    import lossband.problem
+    import lossband.model.problem
 
     def careless(frame, *args, **kwargs):
         return frame.astype(float)
 
-    monkeypatch.setattr(lossband.problem, "check_runs", careless)
+    monkeypatch.setattr(lossband.model.problem, "check_runs", careless)
     with pytest.raises(BaseException) as raised:  # noqa: PT011  (one error, or a group of several)
         search(100)
     assert not isinstance(raised.value, lb.InputError)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from arviz_stats.base import array_stats
 
-from lossband.convergence import ess_bulk_tail, rank_rhat
+from lossband.posterior.convergence import ess_bulk_tail, rank_rhat
 
 
 def autoregressive(a, num_draws=1000, num_chains=4, num_sites=3):

@@ -16,8 +16,8 @@ import pytest
 
 from lossband.errors import InputError
 from lossband.laws import LAWS, Law, capped, chinchilla, coupled, find_law, floor, kaplan, power, power_law
-from lossband.laws.base import prior_from, prior_spec
-from lossband.runs import runs_of, unit_of
+from lossband.laws.priors import prior_from, prior_spec
+from lossband.runs.arrays import runs_of, unit_of
 
 pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 import lossband as lb
-from lossband.binning import medians, point_scatter
-from lossband.live import crossing, prepare
-from lossband.thinning import drop_overtaken, drop_start, spaced
+from lossband.live.prepare import prepare
+from lossband.live.watch import crossing
+from lossband.runs.thin import drop_overtaken, drop_start, medians, point_scatter, spaced
 
 END = 20_000.0
 
@@ -168,7 +168,7 @@ def test_spikes_and_a_restart_do_not_move_the_forecast(outlook, seen):
 
 
 def test_a_growing_log_compiles_nothing(outlook, seen):
-    from lossband.engine import TRACES
+    from lossband.inference.programs import TRACES
 
     before = dict(TRACES)
     lb.watch(seen.iloc[:200], schedule=schedule(), num_samples=250)
@@ -224,7 +224,7 @@ def test_by_size_is_the_equation_of_its_docstring(x64):
     import numpyro
 
     from lossband.laws.curve import by_size
-    from lossband.runs import runs_of, unit_of
+    from lossband.runs.arrays import runs_of, unit_of
 
     rows = (
         run_of()

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from benchmarks.speed.data import many_curves, one_curve
-from lossband.coordinates import Space
-from lossband.problem import pose
+from lossband.inference.coordinates import Space
+from lossband.model.problem import pose
 
 pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 FEW, MANY = 2048, 16384

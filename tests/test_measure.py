@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = ROOT / "src" / "lossband" / "data"
+SHIPPED = ROOT / "src" / "lossband" / "datasets"
 STEPWISE = [f"loss_{t}" for t in range(1, 9)]
 COLUMNS = (
     ["run", "family", "params", "params_embed", "params_total", "loops", "tokens", "step", "lr", "loss"]

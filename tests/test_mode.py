@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from lossband.coordinates import Space
-from lossband.mode import Place, at, find_mode, newton
-from lossband.problem import pose
+from lossband.inference.coordinates import Space
+from lossband.inference.mode import Place, at, find_mode, newton
+from lossband.model.problem import pose
 
 pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 

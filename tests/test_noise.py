@@ -10,15 +10,16 @@ import pytest
 import scipy.stats
 from scipy.stats import multivariate_normal
 
-from lossband.drift import Drift
-from lossband.joint import LossModel
 from lossband.laws import chinchilla
-from lossband.likelihood import Likelihood as LogLoss
-from lossband.noise import NU, Noise, find_noise
-from lossband.ou import ou_innovations, ou_path, prefixes
-from lossband.problem import pose
-from lossband.runs import FAR, measured_of, order_of, weigh
-from lossband.table import check_runs
+from lossband.model.drift import Drift
+from lossband.model.likelihood import Likelihood as LogLoss
+from lossband.model.loss_model import LossModel
+from lossband.model.measured import measured_of, weigh
+from lossband.model.noise import NU, Noise, find_noise
+from lossband.model.ou import ou_innovations, ou_path, prefixes
+from lossband.model.problem import pose
+from lossband.runs.arrays import FAR, order_of
+from lossband.runs.table import check_runs
 
 pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 

@@ -7,11 +7,11 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 import lossband as lb
-from lossband.cost import Cost
-from lossband.forecast import Draws, draw_losses, drift_draws
-from lossband.optimum import golden_section
-from lossband.plan import allocate
-from lossband.problem import pose
+from lossband.model.problem import pose
+from lossband.planning.allocation import allocate
+from lossband.planning.cost import Cost
+from lossband.planning.optimum import golden_section
+from lossband.posterior.forecast import Draws, draw_losses, drift_draws
 
 BUDGETS = [1e18, 1e20]
 OPTIONS = {"cost": None, "inference_tokens": 0.0, "bounds": None, "at": None, "levels": (0.9,)}

@@ -8,11 +8,11 @@ import pytest
 from scipy.optimize import brentq
 
 import lossband as lb
-from lossband.forecast import Draws
 from lossband.laws import LAWS
 from lossband.laws.recipe import PerRecipe, per_recipe
-from lossband.problem import pose
-from lossband.recipes import Comparison, compare_recipes
+from lossband.model.problem import pose
+from lossband.planning.recipes import Comparison, compare_recipes
+from lossband.posterior.forecast import Draws
 
 E, A, B, ALPHA = 1.8, 1.2, 0.9, 0.3  # recipe b needs (.9 / 1.2)^(1 / .3) = .38 times the compute of a
 

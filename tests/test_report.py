@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import lossband as lb
-from lossband.holdout import Backtest
+from lossband.evaluation.backtest import Backtest
 from lossband.report import _backtest_of, charts, page
 
 VOID = {"meta", "br", "link"}
@@ -40,7 +40,7 @@ class Reader(HTMLParser):
 @pytest.fixture(scope="module")
 def scored(default_post, grid):
     """A backtest's frame, without fitting again: the grid's largest sizes, forecast by a fit that saw them."""
-    from lossband.holdout import _scored
+    from lossband.evaluation.backtest import _scored
 
     rows = grid[grid.params >= np.sort(grid.params.unique())[-2]].assign(
         run=lambda t: [f"r{i}" for i in range(len(t))]

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from scipy.stats import gmean
 
-from lossband.runs import FAR, Column, measured_of, order_of, runs_of, size_class, unit_of, weigh
-from lossband.table import check_runs
+from lossband.model.measured import measured_of, weigh
+from lossband.runs.arrays import FAR, Column, order_of, runs_of, size_class, unit_of
+from lossband.runs.table import check_runs
 
 pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 

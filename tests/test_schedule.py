@@ -7,7 +7,7 @@ import pytest
 import lossband as lb
 from lossband.errors import InputError
 from lossband.laws import LAWS, find_law
-from lossband.schedule import MEMORY, add_lr_areas
+from lossband.runs.schedule import MEMORY, add_lr_areas
 
 
 def cosine(steps, peak=3e-4, total=20_000):

@@ -12,8 +12,8 @@ from numpyro.infer.util import log_density
 from benchmarks.speed import density, growth, in_numpyro, quality, report
 from benchmarks.speed.data import many_curves, one_curve, simulated
 from benchmarks.speed.rows import BY_NAME, ROWS
-from lossband.coordinates import Space
-from lossband.problem import pose
+from lossband.inference.coordinates import Space
+from lossband.model.problem import pose
 
 pytestmark = pytest.mark.usefixtures("x64", "quick_compile")
 POINT = {"E": 1.7, "A": 0.4, "alpha": 0.33, "B": 0.5, "beta": 0.29, "sigma": 0.006}

@@ -10,10 +10,11 @@ from scipy.optimize import minimize
 
 import lossband as lb
 from lossband import score
-from lossband.problem import pose
-from lossband.refits import future, hidden_scores, runs_out
-from lossband.runs import weigh
-from lossband.stacking import averaged_many, clustered_se, stacking_weights, weigh_laws
+from lossband.evaluation.compare import averaged_many
+from lossband.evaluation.refits import future, hidden_scores, runs_out
+from lossband.evaluation.stacking import clustered_se, stacking_weights, weigh_laws
+from lossband.model.measured import weigh
+from lossband.model.problem import pose
 
 QUICK = dict(
     num_warmup=200, num_samples=200, batch=1

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossband.errors import InputError
-from lossband.problem import pose
-from lossband.table import check_runs, read_runs
+from lossband.model.problem import pose
+from lossband.runs.table import check_runs, read_runs
 
 INPUTS = ("params", "tokens")
 

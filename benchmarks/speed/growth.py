@@ -25,7 +25,7 @@ BATCH = 16
 def rows(kind, count):
     """One curve of `count` rows, drift off: a gradient's cost, peak memory, and the seconds of a fit where it is not too long."""
     import lossband as lb
-    from lossband.problem import pose
+    from lossband.model.problem import pose
 
     table, options = data.one_curve(count), LONG[kind] | {"drift": None}
     report = {"import_MB": _peak()} | gradient(pose(table, **options))
@@ -48,8 +48,8 @@ def gradient(problem, repeats=8):
     """Seconds of one chain's gradient of a problem's potential, compiled, the least of three measurements."""
     import jax
 
-    from lossband.coordinates import Space
-    from lossband.runs import weigh
+    from lossband.inference.coordinates import Space
+    from lossband.model.measured import weigh
 
     model, (runs, measured) = problem.model, problem.arrays
     with jax.enable_x64(True):

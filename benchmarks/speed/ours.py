@@ -24,7 +24,7 @@ def run(table, *, law, drift=None, noise="student-t", method="nuts", seed=0, war
     fit = lb.fit
     options = dict(law=law, drift=_drift(drift), noise=noise, method=method, **counts)
     compiling, watch = Compiling(), Stopwatch()
-    with mock.patch("lossband.batches._bar", lambda *_: watch):
+    with mock.patch("lossband.inference.batches._bar", lambda *_: watch):
         post = fit(table, seed=seed, **options)
         report = _figures(post, watch) | {"ready": time.time(), "compile": compiling.seconds}
         report["warm"] = []

@@ -1,39 +1,52 @@
-"""lossband: Bayesian loss laws whose bands say how far the predicted curve may sit from the real one."""
+"""lossband: Bayesian loss laws whose bands say how far the predicted curve may sit from the real one.
+
+The package from top to bottom, imports pointing down:
+
+    cli                         the shell
+    studies, report             five figures with their questions; one HTML page
+    evaluation, planning, live  were the bands true; what to run next; a run in progress
+    inference, plot             one fit; pictures
+    posterior                   what a fit returns: draws, diagnostics, forecasts, files
+    model                       law x noise x drift: one model of a table's ln losses
+    laws, datasets, importers   the equations; measured runs that come along; logs of other tools
+    runs                        what a user brings, and what a law sees
+    errors, score               what we say to the user; scores as plain array functions
+"""
 
 import importlib
 
 _HOME = {
-    "Average": "stacking",
-    "Backtest": "holdout",
-    "Drift": "drift",
-    "Health": "health",
+    "Average": "posterior.mixture",
+    "Backtest": "evaluation.backtest",
+    "Drift": "model.drift",
+    "Health": "posterior.health",
     "InputError": "errors",
     "Law": "laws",
-    "Noise": "noise",
-    "Outlook": "live",
-    "Plan": "plan",
-    "Posterior": "posterior",
-    "VOCABULARY": "table",
-    "average": "stacking",
-    "backtest": "holdout",
-    "check_design": "experiment",
-    "compare": "stacking",
-    "compare_recipes": "recipes",
-    "fit": "engine",
-    "fit_many": "engine",
+    "Noise": "model.noise",
+    "Outlook": "live.watch",
+    "Plan": "planning.allocation",
+    "Posterior": "posterior.posterior",
+    "VOCABULARY": "runs.table",
+    "average": "evaluation.compare",
+    "backtest": "evaluation.backtest",
+    "check_design": "planning.next_run",
+    "compare": "evaluation.compare",
+    "compare_recipes": "planning.recipes",
+    "fit": "inference.fit",
+    "fit_many": "inference.fit",
     "floor": "laws",
     "import_runs": "importers",
     "law": "laws",
-    "load": "saved",
+    "load": "posterior.netcdf",
     "load_dataset": "datasets",
-    "model": "engine",
-    "next_run": "experiment",
+    "next_run": "planning.next_run",
+    "numpyro_model": "inference.fit",
     "power": "laws",
-    "thin": "binning",
-    "watch": "live",
+    "thin": "runs.thin",
+    "watch": "live.watch",
     "write_report": "report",
 }
-_MODULES = ("datasets", "laws", "plot", "score")
+_MODULES = ("datasets", "laws", "model", "plot", "score")
 
 __all__ = sorted([*_HOME, *_MODULES])
 __version__ = "0.1.0"

@@ -1,5 +1,7 @@
 """What went wrong, what was expected, what to do: the one error type for input that cannot be used."""
 
+from dataclasses import dataclass
+
 
 class InputError(ValueError):
     """Input that cannot be used as it is; `hint` says what to do about it.
@@ -29,3 +31,14 @@ def listed(items, limit=6):
     items = list(items)
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return ", ".join(map(str, items[:limit])) + more
+
+
+@dataclass(frozen=True)
+class Note:
+    """A coded remark: `code` for programs, `text` for people."""
+
+    code: str
+    text: str
+
+    def __str__(self):
+        return f"[{self.code}] {self.text}"

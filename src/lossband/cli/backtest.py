@@ -49,7 +49,7 @@ def arguments(parser):
 
 
 def run(args):
-    from ..holdout import backtest
+    from ..evaluation.backtest import backtest
 
     hide = args.hide and [whole(count) for count in args.hide]
     share = args.share and list(args.share)

@@ -2,15 +2,7 @@
 
 from pathlib import Path
 
-from .shared import (
-    InputError,
-    json_argument,
-    say,
-    show,
-    show_json,
-    table_destination,
-    write,
-)
+from .shared import InputError, json_argument, say, show, show_json, table_destination, write
 
 EXAMPLES = ("lossband compare fit.nc chinchilla.nc --cuts 2 --folds 2 -o weights.csv",)
 
@@ -53,8 +45,8 @@ def arguments(parser):
 
 
 def run(args):
-    from ..saved import load
-    from ..stacking import compare
+    from ..evaluation.compare import compare
+    from ..posterior.netcdf import load
 
     names = [Path(path).stem for path in args.fits]
     if len(set(names)) < len(names):

@@ -1,15 +1,6 @@
 """Data sets that lossband knows (list, show, get), and training logs as a table of runs (convert)."""
 
-from .shared import (
-    constants,
-    json_argument,
-    names_argument,
-    say,
-    show,
-    show_json,
-    table_destination,
-    write,
-)
+from .shared import constants, json_argument, names_argument, say, show, show_json, table_destination, write
 
 EXAMPLES = (
     "lossband data list",

@@ -27,8 +27,8 @@ def run(args):
     matplotlib.use("Agg")
     from .. import plot
     from ..datasets import load_dataset
-    from ..holdout import backtest
-    from ..thinning import spaced
+    from ..evaluation.backtest import backtest
+    from ..runs.thin import spaced
 
     runs = load_dataset("looped")
     curves = spaced(runs[runs["tokens"] >= WARM], keep=DEMO_ROWS)

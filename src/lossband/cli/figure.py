@@ -24,8 +24,8 @@ def arguments(parser):
 
 
 def run(args):
-    from ..figures import FIGURES, tell
-    from ..table import read_runs
+    from ..runs.table import read_runs
+    from ..studies import FIGURES, tell
 
     runs = None if args.runs is None else read_runs(read_table(args), columns=args.columns)
     paths = tell(FIGURES[args.name], args.out, runs=runs, seed=args.seed)

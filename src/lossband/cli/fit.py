@@ -23,7 +23,7 @@ def arguments(parser):
 
 
 def run(args):
-    from ..engine import fit
+    from ..inference.fit import fit
 
     post = fit(read_table(args), find_law(args.law), **fit_options(args))
     post.save(args.out)

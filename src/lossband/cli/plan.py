@@ -49,7 +49,7 @@ def arguments(parser):
 
 
 def run(args):
-    from ..saved import load
+    from ..posterior.netcdf import load
 
     post = load(args.fit, law=find_law(args.law))
     plan = post.optimal(

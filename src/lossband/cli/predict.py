@@ -57,7 +57,7 @@ def arguments(parser):
 
 
 def run(args):
-    from ..saved import load
+    from ..posterior.netcdf import load
 
     post, new = load(args.fit, law=find_law(args.law)), read_table(args)
     band = post.predict(new, kind=args.kind, levels=args.level, columns=args.columns)

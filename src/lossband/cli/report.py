@@ -23,8 +23,8 @@ def arguments(parser):
 
 
 def run(args):
+    from ..posterior.netcdf import load
     from ..report import write_report
-    from ..saved import load
 
     post = load(args.fit, law=find_law(args.law))
     write_report(post, args.out, runs=args.runs, backtest=args.backtest, title=args.title)

@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+from .._files import replacing
 from ..errors import InputError, listed
-from ..files import replacing
 
 WRITERS = {
     ".csv": lambda frame, path: frame.to_csv(path, index=False),

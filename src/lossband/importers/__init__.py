@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..errors import InputError
-from ..table import read_runs
+from ..runs.table import read_runs
 from . import mlflow, tensorboard, text, trainer, wandb
 from .records import Imported, Logs, table_of
 

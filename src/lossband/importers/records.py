@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from ..errors import InputError, listed, nearest
-from ..notes import Note
-from ..table import VOCABULARY
+from ..errors import InputError, Note, listed, nearest
+from ..runs.table import VOCABULARY
 
 LOSSES = (
     "loss",

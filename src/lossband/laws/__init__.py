@@ -1,12 +1,13 @@
 """The laws, one file a family; `LAWS` holds them by name."""
 
-from .base import LAWS, Law, find_law, law
 from .curve import curve
+from .law import LAWS, Law, law
 from .looped import coupled_looped, coupled_recurrence, looped, looped_step, recurrence
+from .one_input import bnsl, power_law, power_no_floor, power_saturated, power_shifted
 from .position import position, position_by_size, position_by_step
+from .resolve import find_law
 from .scale import capped, chinchilla, coupled, data_constrained, kaplan
 from .shape import shape
-from .single import bnsl, power_law, power_no_floor, power_saturated, power_shifted
 from .terms import coupling, exponent, floor, power, shortages, valley, weight
 
 __all__ = [

@@ -2,10 +2,11 @@
 
 import jax.numpy as jnp
 
-from ..later import dist, numpyro
-from ..runs import clock_of
-from ..schedule import add_lr_areas
-from .base import law, one_input
+from .._lazy import dist, numpyro
+from ..runs.arrays import clock_of
+from ..runs.schedule import add_lr_areas
+from .law import law
+from .resolve import one_input
 from .terms import floor, power
 
 
@@ -59,7 +60,7 @@ def curve(runs):
     ======  =========================================  ============  ======================================
 
     C_natural = C / m0 is the loss per unit of learning rate. With S2 = (m at the start - m) / (1 - lambda) this is the published L0 + A S^-alpha - C' S2: see
-    `lossband.schedule.add_lr_areas`, which computes both areas when a table has `lr`. Priors: Huber fits of runs
+    `lossband.runs.schedule.add_lr_areas`, which computes both areas when a table has `lr`. Priors: Huber fits of runs
     of 25M to 400M parameters over nine schedules (mpl_lr_schedules) have alpha .72 to .82 and C .033 to .057 of the loss;
     without lr, alpha is smaller. The drift runs along t alone, and is in every draw (`exact=False`): neighbouring points of one run
     err together, which independent noise cannot hold, and a run that is seen from its beginning has left the law where it stands.

@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from ..later import dist, numpyro
-from .base import law
+from .._lazy import dist, numpyro
+from .law import law
 from .terms import floor, power, shortages
 
 

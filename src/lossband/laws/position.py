@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from ..later import dist, numpyro
-from .base import law
+from .._lazy import dist, numpyro
+from .law import law
 from .terms import coupling, exponent, floor, weight
 
 
@@ -100,7 +100,7 @@ def position_by_step(runs):
     ========  =====================================  ============  ========================================
 
     Early in training every index has the same loss, for nothing is known yet of how to use the context; an index stops
-    improving when its context has become the shortage, the first tokens first. `lossband.figures.last_steps` gives that step. As in `curve`, the rows are one
+    improving when its context has become the shortage, the first tokens first. `lossband.studies.last_steps` gives that step. As in `curve`, the rows are one
     run's, which err together: the drift is in every draw.
     """
     E, p, beta = floor(runs), exponent("p", 0.5, 0.5), exponent("beta", 0.5, 0.5)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 
+from .._lazy import dist, numpyro
 from ..errors import InputError, listed
-from ..later import dist, numpyro
-from ..runs import Runs
-from .base import Law
+from ..runs.arrays import Runs
+from .law import Law
 
 OWN = 0.5  # log-width of the terms' weights: a recipe's share of the reducible loss is within a factor of e of another's
 

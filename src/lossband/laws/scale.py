@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from ..later import dist, numpyro
-from .base import law
+from .._lazy import dist, numpyro
+from .law import law
 from .terms import coupling, exponent, floor, log_sum, power, shortages, weight
 
 

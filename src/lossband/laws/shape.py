@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 
 from ..errors import InputError
-from ..table import INPUTS
-from .base import law
+from ..runs.table import INPUTS
+from .law import law
 from .terms import floor, power, valley
 
 AXES = ("ff_ratio", "aspect_ratio", "head_dim")

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from ..later import dist, numpyro
+from .._lazy import dist, numpyro
 
 
 def floor(runs, name="E", *, median=0.65, width=0.5):

@@ -1,11 +1,11 @@
 """One function a figure; each takes results and returns the axes."""
 
-from .architecture import shape
 from .calibration import pit, reliability
-from .context import exponents, last_steps, position, position_step
-from .grid import panels
+from .curve import curve
+from .panels import panels
+from .position import exponents, last_steps, position, position_step
+from .shape import shape
 from .style import PRED, REAL
-from .training import curve
 
 __all__ = [
     "PRED",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..forecast import named
+from ..posterior.bands import named
 
 REAL, PRED = "#0b5394", "#d95f02"  # told apart with any colour vision, and by line style in grey
 MARKERS = "osD^vPX*"

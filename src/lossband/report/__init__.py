@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .._files import replacing
 from ..errors import InputError
-from ..files import replacing
-from ..holdout import Backtest
-from ..table import read_runs
+from ..evaluation.backtest import Backtest
+from ..runs.table import read_runs
 from . import charts, page
 
 MOST_CURVES = 40

@@ -1,0 +1,1 @@
+"""Were the bands true? Backtests, calibration, comparison of laws."""

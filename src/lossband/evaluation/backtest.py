@@ -1,0 +1,162 @@
+"""Backtest: hide the largest runs that there are, fit the rest, and see whether the bands told the truth."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from .. import score
+from ..errors import InputError
+from ..inference.fit import fit_many
+from ..model.problem import read_new
+from ..posterior.bands import LEVELS, named, summarise
+from ..runs.arrays import clock_of
+from ..runs.table import read_runs
+from .calibration import _quarters, diagnose
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Forecasts of hidden rows, and how they did.
+
+    frame: one row a hidden measurement and cut-off: `hidden` (how many values of `by` were hidden, or which
+        share), the run and inputs, `loss`, the band's columns, `extrapolation` in decades, and the scores of ln
+        loss: `pit`, `crps`, `log_score` (the exact mixture over the draws), `bias` (ln median - ln loss: above zero the forecast is too high), and
+        `inside_50`, `inside_90`, ...
+    posteriors: the fit of each cut-off.
+    levels: of the bands.
+    """
+
+    frame: pd.DataFrame
+    posteriors: tuple
+    levels: tuple = field(default=LEVELS)
+
+    def calibration(self, by=None):
+        """Observed coverage and scores, one row a value of `by` (a column of the frame, or several), and one for all.
+
+        Returns:
+            a frame: `rows`, `runs`; `cover_50`, `cover_90`, ... the observed coverage, and for the 90 % band (or the widest
+            below it) `cover_90_lo`, `cover_90_hi`, its 90 % interval with a run as one piece of evidence;
+            `pit_mean` (one half if unbiased); `bias` of ln loss; `crps` and `log_score` of ln loss; `width_90`,
+            the mean width of that band over the median. A column with more than twelve values is cut into
+            quarters. `attrs["notes"]` says where it fails, and the likely cause: a law too rigid or too steep, badly
+            tuned small runs, a drift prior too tight, unequal noise.
+        """
+        frame = self.frame
+        keys = [] if by is None else [by] if isinstance(by, str) else list(by)
+        parts = [(dict.fromkeys(keys, "all"), frame)]
+        if keys:
+            groups = frame.groupby([_quarters(frame[key]) for key in keys], sort=True, observed=True)
+            parts = [(dict(zip(keys, value, strict=True)), rows) for value, rows in groups] + parts
+        table = pd.DataFrame([names | self._row(rows) for names, rows in parts])
+        table.attrs["notes"] = diagnose(table, [rows for _, rows in parts], self._main)
+        return table
+
+    @property
+    def _main(self):
+        return named(0.9 if 0.9 in self.levels else max(self.levels))
+
+    def _row(self, rows):
+        main = self._main
+        inside = rows[f"inside_{main}"].to_numpy(bool)
+        low, high = score.coverage_interval(inside, rows["run"].to_numpy(), level=0.9)
+        cover = {f"cover_{named(level)}": rows[f"inside_{named(level)}"].mean() for level in self.levels}
+        width = (rows[f"hi_{main}"] - rows[f"lo_{main}"]) / rows["median"]
+        return {
+            "rows": len(rows),
+            "runs": rows["run"].nunique(),
+            **cover,
+            f"cover_{main}_lo": low,
+            f"cover_{main}_hi": high,
+            "pit_mean": rows["pit"].mean(),
+            "bias": rows["bias"].mean(),
+            "crps": rows["crps"].mean(),
+            "log_score": rows["log_score"].mean(),
+            f"width_{main}": width.mean(),
+        }
+
+
+def backtest(runs, law=None, *, by="params", hide=None, share=None, levels=LEVELS, columns=None, **options):
+    """Hide the largest values of a column, refit on the rest, forecast what was hidden, and score it.
+
+    Args:
+        runs: as in `fit`.
+        law: as in `fit`.
+        by: the column whose largest values are hidden ("params", "tokens", "loops", "flops", ...), a run going
+            with its largest row, so that no run is on both sides; or "end", for the end of every run's curve.
+        hide: how many distinct values to hide, or several numbers for several cut-offs. Default: 1.
+        share: instead, which share of the distinct values (of each curve's rows, for by="end") to hide.
+        levels: of the bands.
+        options: of `fit`: noise, drift, num_samples, seed, ...
+
+    Returns:
+        a `Backtest`.
+
+    Raises:
+        InputError: nothing left to fit, or nothing to hide.
+    """
+    table = read_runs(runs, columns=columns)
+    if "run" not in table:
+        table = table.assign(run=[f"row{i}" for i in range(len(table))])
+    if hide is not None and share is not None:
+        raise InputError("both hide= and share= are given.", "Give one of them.")
+    cuts = share if share is not None else 1 if hide is None else hide
+    cuts = [cuts] if np.isscalar(cuts) else list(cuts)
+    masks = [_hidden(table, by, cut, share is not None) for cut in cuts]
+    posteriors = fit_many([table[~mask] for mask in masks], law, **options)
+    frames = [
+        _scored(post, table[mask], cut, levels)
+        for post, mask, cut in zip(posteriors, masks, cuts, strict=True)
+    ]
+    return Backtest(pd.concat(frames, ignore_index=True), tuple(posteriors), tuple(levels))
+
+
+def _hidden(table, by, cut, is_share):
+    """Which rows a cut-off hides, `(row,)`."""
+    if by == "end":
+        if not is_share:
+            raise InputError(
+                "by='end' got hide=; it needs a share of each curve.", "For the last quarter: share=0.25."
+            )
+        if (clock := clock_of(table)) is None:
+            raise InputError(
+                "by='end' needs to know the order of a run's points, and the table has neither tokens nor step.",
+                "Add one of them, or hide by another column.",
+            )
+        rank = table.groupby("run")[clock].rank(method="first")
+        mask = (rank > np.ceil((1 - cut) * table.groupby("run")[clock].transform("size"))).to_numpy()
+    else:
+        if by not in table:
+            raise InputError(
+                f"the table has no column {by!r} to hide by.", "Name one of its columns with by=."
+            )
+        largest = table.groupby("run")[by].transform("max")
+        values = np.unique(largest)
+        count = max(1, round(cut * len(values))) if is_share else cut
+        if not 0 < count < len(values):
+            raise InputError(
+                f"hide= asks for {cut} of the {len(values)} distinct values of {by}; at least one must stay on each side.",
+                f"Hide between 1 and {len(values) - 1}.",
+            )
+        mask = (largest >= values[-count]).to_numpy()
+    if mask.all() or not mask.any():
+        raise InputError(
+            f"the cut-off {cut!r} by {by!r} hides {mask.sum()} of {len(mask)} rows.", "Choose another."
+        )
+    return mask
+
+
+def _scored(post, rows, cut, levels):
+    """The hidden rows with their forecasts and scores."""
+    drawn = post.draws(rows, kind="observation").to_numpy()
+    frame = summarise(post.problem, read_new(post.problem, rows), drawn, kind="observation", levels=levels)
+    losses = np.log(drawn)
+    truth = np.log(rows["loss"].to_numpy(float))
+    frame.insert(0, "hidden", cut)
+    extra = [c for c in rows if c not in frame and c not in ("loss_se",)]
+    frame = pd.concat([frame, rows[extra].reset_index(drop=True)], axis=1)
+    frame["pit"], frame["crps"] = score.pit(losses, truth), score.crps(losses, truth)
+    frame["log_score"], frame["bias"] = post.log_score(rows) + truth, np.median(losses, 0) - truth
+    for level in levels:
+        frame[f"inside_{named(level)}"] = score.covered(losses, truth, level)
+    return frame

@@ -1,0 +1,218 @@
+r"""Law choice: score laws on rows that were hidden from them, weigh them, and average their forecasts.
+
+Stacking weights maximise the log score of the mixture over the rows that leave-future-out hides above several cut-offs o in compute,
+under a Dirichlet prior; leave-run-out, which scores interpolation, takes no part in them:
+
+    w = argmax  sum_o mean_{i in o} ln sum_k w_k p_k(y_i)  +  (1 / K) sum_k ln w_k
+
+Rows above one cut-off share one forecast, so a cut-off counts as one piece of evidence; there are few of them, so the prior,
+worth one cut-off, pulls the K weights towards equal ones. Source: Yao et al. 2018, Bayesian Analysis 13(3), eq. 4, with
+leave-future-out in place of leave-one-out (Buerkner et al. 2020).
+"""
+
+import pandas as pd
+
+from ..errors import InputError, Note
+from ..inference.batches import sample
+from ..model.problem import pose, widest
+from ..posterior.mixture import _average
+from .refits import future, hidden_scores, runs_out
+from .stacking import clustered_se, weigh_laws
+
+RHAT, DIVERGING, EBFMI, PARETO_K = 1.05, 0.01, 0.2, 0.7  # beyond these a fit is left out
+
+
+def compare(
+    posteriors,
+    *,
+    cuts=4,
+    folds=5,
+    group="run",
+    num_warmup=400,
+    num_samples=500,
+    seed=0,
+    batch=16,
+    progress=None,
+):
+    """Score fitted laws on rows hidden from refits of them: the largest, and whole runs; and weigh them.
+
+    Args:
+        posteriors: name -> `Posterior`, all of the same measurements. Law, noise and drift are each one's own.
+        cuts: at most so many cut-offs in compute for leave-future-out.
+        folds: folds of leave-run-out.
+        group: what goes into one fold as a whole: "run", or an input ("params": leave sizes out).
+        num_warmup, num_samples, seed, batch, progress: of the refits, as in `fit_many`.
+
+    Returns:
+        a frame, one row a law, the heaviest first: `weight`, the stacking weight; for rows hidden above the cut-offs
+        `future_elpd` (mean log score of ln loss a row, nats) with its standard error `future_elpd_se`,
+        `future_behind` (how far behind the best law) and `future_behind_se`, `future_crps`, `future_cover_50`,
+        `future_cover_90`, `future_rows`; the same with `run_` for leave-run-out; `notes`. Standard errors count a run
+        as one piece of evidence. `attrs["notes"]` has the notes that concern all laws.
+
+    Raises:
+        InputError: fewer than two laws, or laws fitted to different measurements.
+    """
+    _check(posteriors)
+    kept, notes = _healthy(posteriors)
+    problems = {name: posteriors[name].problem for name in kept}
+    frame = widest(problems.values()).frame
+    plans = {
+        "future": future(problems.values(), cuts),
+        "run": runs_out(frame, problems.values(), group, folds, seed),
+    }
+    counts = dict(num_warmup=num_warmup, num_samples=num_samples, seed=seed, batch=batch, progress=progress)
+    (scores,), ill = hidden_scores([problems], [plans], **counts)
+    weights, about = weigh_laws(scores, list(kept))
+    table = pd.DataFrame({"weight": pd.Series(weights).reindex(list(posteriors), fill_value=0.0)})
+    for scheme in plans:
+        table = table.join(_columns(scores, scheme))
+    for name, count in ill.items():
+        notes.setdefault(name, []).append(
+            Note("refits", f"{count} refits have an R-hat above 1.05: its scores are rough.")
+        )
+    table["notes"] = [tuple(notes.get(name, ())) for name in table.index]
+    table.attrs["notes"] = [*about, *_fold_notes(plans, folds)]
+    return table.sort_values("weight", ascending=False, kind="stable")
+
+
+def average(posteriors, *, weights=None, **options):
+    """Average the forecasts of fitted laws, by stacking weights.
+
+    Args:
+        posteriors: name -> `Posterior`, all of the same measurements.
+        weights: name -> weight, for instance `compare(...)["weight"]`; by default they are found by leave-future-out.
+        options: of `compare`: cuts, num_samples, seed, ...
+
+    Returns:
+        an `Average`, which forecasts as a posterior does.
+    """
+    _check(posteriors)
+    if weights is None:
+        kept, notes = _healthy(posteriors)
+        problems = {name: posteriors[name].problem for name in kept}
+        cuts = future(problems.values(), options.pop("cuts", 4))
+        (scores,), _ = hidden_scores([problems], [{"future": cuts}], **options)
+        weights, about = weigh_laws(scores, list(kept))
+        return _average(posteriors, weights, [*sum(notes.values(), []), *about])
+    return _average(posteriors, dict(weights), [])
+
+
+def averaged(table, laws, **options):
+    """Fit several laws to one table and average them: see `averaged_many`."""
+    return averaged_many([table], laws, **options)[0]
+
+
+def averaged_many(
+    tables,
+    laws,
+    *,
+    cuts=4,
+    least=(0, 0, 0),
+    num_warmup=400,
+    num_samples=1000,
+    seed=0,
+    batch=16,
+    progress=None,
+):
+    """Fit several laws to each table, with the refits that weigh them, in few batches; average each table's.
+
+    Args:
+        tables: as in `fit_many`.
+        laws: names of laws, or name -> options of `fit` that pose a model: {"plain": {"law": "chinchilla", "drift": None}}.
+        cuts: at most so many cut-offs for leave-future-out.
+        least: pad all arrays to at least this shape, so that fewer programs are compiled.
+        num_warmup, num_samples, seed, batch, progress: as in `fit_many`, for the fits and the refits.
+
+    Returns:
+        a list of `Average`, in the order of the tables.
+    """
+    laws = laws if isinstance(laws, dict) else {name: {"law": name} for name in laws}
+    sets = [{name: pose(table, least=least, **model) for name, model in laws.items()} for table in tables]
+    counts = dict(num_warmup=num_warmup, num_samples=num_samples, seed=seed, batch=batch, progress=progress)
+    fitted = {name: sample([problems[name] for problems in sets], **counts) for name in laws}
+    posteriors = [{name: fitted[name][i] for name in laws} for i in range(len(sets))]
+    kept = [_healthy(each) for each in posteriors]
+    healthy = [
+        {name: problems[name] for name in names} for problems, (names, _) in zip(sets, kept, strict=True)
+    ]
+    plans = [{"future": future(problems.values(), cuts)} for problems in healthy]
+    scores, _ = hidden_scores(healthy, plans, **counts)
+    averages = []
+    for each, table, problems, (_, notes) in zip(posteriors, scores, healthy, kept, strict=True):
+        weights, about = weigh_laws(table, list(problems))
+        averages.append(_average(each, weights, [*sum(notes.values(), []), *about]))
+    return averages
+
+
+def _columns(scores, scheme):
+    """A scheme's part of the table, one row a law."""
+    rows = scores[scores["scheme"] == scheme]
+    names = {"crps": "crps", "inside_50": "cover_50", "inside_90": "cover_90"}
+    columns = [f"{scheme}_{c}" for c in ("elpd", "elpd_se", "behind", "behind_se", *names.values(), "rows")]
+    if rows.empty:
+        return pd.DataFrame(columns=columns, dtype=float)
+    wide = rows.pivot(index=["cut", "row", "run"], columns="law", values="log_score")
+    run, best = wide.index.get_level_values("run"), wide[wide.mean().idxmax()]
+    table = pd.DataFrame(
+        {
+            law: [x.mean(), clustered_se(x, run), (best - x).mean(), clustered_se(best - x, run)]
+            for law, x in wide.items()
+        },
+        index=columns[:4],
+    ).T
+    means = (
+        rows.groupby("law")[list(names)].mean().rename(columns={a: f"{scheme}_{b}" for a, b in names.items()})
+    )
+    return table.join(means).assign(**{columns[-1]: len(wide)})
+
+
+def _fold_notes(plans, folds):
+    if len(plans["run"]) < folds:
+        text = f"{len(plans['run'])} of {folds} folds could be fitted without their runs: the others leave too little."
+        yield Note("few-folds", text)
+
+
+def _healthy(posteriors):
+    """Names of the laws whose fits can be used, and name -> notes on those left out; none is if all would be."""
+    ill = {name: "; ".join(_ills(post)) for name, post in posteriors.items()}
+    kept = [name for name in posteriors if not ill[name]]
+    if not kept:
+        text = "no law has a healthy fit: none is left out, and the weights cannot be trusted."
+        return list(posteriors), {name: [Note("all-unhealthy", text)] for name in posteriors}
+    notes = {
+        n: [Note("unhealthy", f"{n} is left out: {why}. Fit it again.")] for n, why in ill.items() if why
+    }
+    return kept, notes
+
+
+def _ills(post):
+    """What is wrong with a fit. The bounds are looser than those of its notes, which warn before the forecasts suffer."""
+    health = post.health
+    if health.pareto_k is not None:
+        return [f"Pareto k {health.pareto_k:.2f}"] if not health.pareto_k < PARETO_K else []
+    diverging = health.divergences / post.stats["energy"].size
+    checks = {
+        f"R-hat {health.rhat_max:.3f}": health.rhat_max < RHAT,
+        f"{diverging:.1%} of the draws diverge": diverging < DIVERGING,
+        f"E-BFMI {health.ebfmi_min:.2f}": health.ebfmi_min > EBFMI,
+    }
+    return [what for what, fine in checks.items() if not fine]
+
+
+def _check(posteriors):
+    if not isinstance(posteriors, dict) or len(posteriors) < 2:
+        raise InputError(
+            "expected at least two laws, by name.", "Pass a dict: {'chinchilla': post, 'kaplan': other}."
+        )
+    (first, one), *others = posteriors.items()
+    for name, other in others:
+        same = len(other.problem.frame) == len(one.problem.frame) and all(
+            (other.problem.frame[c].to_numpy() == one.problem.frame[c].to_numpy()).all()
+            for c in ("run", "loss")
+        )
+        if not same:
+            raise InputError(
+                f"{first!r} and {name!r} were fitted to different measurements; their scores cannot be compared.",
+                "Fit both to the same rows, in the same order.",
+            )

@@ -1,0 +1,1 @@
+"""One fit: find the mode, whiten, sample, finish."""

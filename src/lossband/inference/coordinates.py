@@ -1,0 +1,140 @@
+r"""Where NUTS moves: a vector of coordinates in which loss laws are close to Gaussian.
+
+The data fix the loss at the centre of the inputs and its slopes there far better than they fix E, A and alpha by
+themselves. So in place of ln E, ln A, ln alpha, ln B, ln beta, ... the sampler moves
+
+    ln(A + B + C + E)                          the level
+    ln(alpha A), ln(beta B), ...               the local slopes; of a shifted input, ln(alpha A x0 / (x0 + t))
+    ln(A / (B + C + E)), ..., ln(C / E)        the shares, which the data may not see: each term over those after it and the floor
+    ln(t A / slope)                            a shift t, whose bend the data see: about t is slope / A times the centre
+
+and the rest as NumPyro's unconstrained values. The shares are free: however little of the loss is the floor's, no wall is near,
+where coordinates of level, slopes and exponents would end at E = 0. And the last term takes from the floor without moving the others: a law
+samples last what the data hardly tell from it, as the loss due to few loops, or to few sizes. This change keeps the volume. Terms mark their
+sites (`infer={"slope": "alpha"}`, or `{"level": True}` for a coefficient without an exponent); the
+priors stay on the named coefficients. An exponent that is not sampled in its logarithm, as under a Beta prior, is moved
+as it is, and its coefficient by its share. A law without a floor keeps ln alpha in place of the share; one
+that marks nothing is sampled as it is.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from .._lazy import Later, dist, numpyro
+
+infer = Later("numpyro.infer.util")
+
+
+@dataclass(frozen=True)
+class Space:
+    """Maps between a vector of coordinates `(d,)` and the model's sites, for one model and one table.
+
+    Built inside a traced function: the transforms carry the table's own prior scales.
+    """
+
+    model: object
+    runs: object
+    measured: object
+    sites: dict  # latent site -> numpyro message
+
+    @classmethod
+    def of(cls, model, runs, measured):
+        with numpyro.handlers.block(), numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
+            model.likelihood(runs, measured)
+        return cls(model, runs, measured, {name: site for name, site in trace.items() if is_latent(site)})
+
+    def transform(self, name):
+        return dist.biject_to(self.sites[name]["fn"].support)
+
+    def logged(self, name):
+        """Whether a site is sampled in its logarithm."""
+        return name in self.sites and isinstance(self.transform(name), dist.transforms.ExpTransform)
+
+    def marked(self, mark):
+        """The sites sampled in their logarithms that a term marked, with what it marked them with."""
+        marks = {name: site["infer"].get(mark) for name, site in self.sites.items()}
+        return {name: value for name, value in marks.items() if value and self.logged(name)}
+
+    @property
+    def slopes(self):
+        """coefficient -> exponent, where both are sampled in logarithms."""
+        return {a: alpha for a, alpha in self.marked("slope").items() if self.logged(alpha)}
+
+    @property
+    def shares(self):
+        """coefficient -> the site in whose place its share is moved: its exponent, or itself where that has no slope; in the law's order."""
+        marked = self.marked("slope") | self.marked("level")
+        return (
+            {name: self.slopes.get(name, name) for name in self.sites if name in marked} if self.floor else {}
+        )
+
+    @property
+    def floor(self):
+        """The floor's site, if the law has one that is sampled in its logarithm, and slopes beside it."""
+        return next(iter(self.marked("floor")), None) if self.marked("slope") else None
+
+    def constrained(self, vector):
+        """Sites' values `{name: value}` at coordinates `(d,)`."""
+        return {name: self.transform(name)(value) for name, value in self._unconstrained(vector).items()}
+
+    def coordinates(self, values):
+        """Coordinates `(d,)` of the sites' values."""
+        free = {name: self.transform(name).inv(values[name]) for name in self.sites}
+        moved = dict(free)
+        if self.floor:
+            rest = values[self.floor]
+            for a, place in reversed(self.shares.items()):
+                moved[place] = free[a] - jnp.log(rest)
+                rest = rest + values[a]
+            moved[self.floor] = jnp.log(rest / self.runs.unit.typical)
+        for a, alpha in self.slopes.items():
+            moved[a] = free[a] + free[alpha] - self.bend(a, free)
+            if (shift := self.shift(a)) and a in self.shares:
+                moved[shift] = free[shift] - (moved[a] - free[a])
+        return ravel_pytree(moved)[0]
+
+    def potential(self, vector, measured=None):
+        """Minus the log posterior density of the coordinates `(d,)`, up to a constant."""
+        rows = self.runs, measured or self.measured
+        return infer.potential_energy(self.model, rows, {}, self._unconstrained(vector))
+
+    def _unconstrained(self, vector):
+        """NumPyro's unconstrained values; they and the coordinates have equal volumes."""
+        moved = self._unravel(vector)
+        free = dict(moved)
+        if self.floor:
+            rest = moved[self.floor] + jnp.log(self.runs.unit.typical)
+            for a, place in self.shares.items():
+                rest = rest - jax.nn.softplus(moved[place])
+                free[a] = rest + moved[place]
+            free[self.floor] = rest
+        for a, alpha in self.slopes.items():
+            if (shift := self.shift(a)) and a in self.shares:
+                free[shift] = moved[shift] + moved[a] - free[a]
+            product = moved[a] + self.bend(a, free)  # ln(alpha A)
+            free |= {alpha: product - free[a]} if a in self.shares else {a: product - moved[alpha]}
+        return free
+
+    def shift(self, name):
+        """The sampled shift of a coefficient's input, if there is one."""
+        shift = self.sites[name]["infer"].get("shift")
+        return shift if shift in self.sites else None
+
+    def bend(self, name, free):
+        """ln of how many times steeper a coefficient's term would be at the centre without its shift; 0 without one."""
+        if not (shift := self.shift(name)):
+            return 0.0
+        return jnp.log1p(self.transform(shift)(free[shift]) / self.sites[name]["infer"]["centre"])
+
+    @property
+    def _unravel(self):
+        example = {name: self.transform(name).inv(site["value"]) for name, site in self.sites.items()}
+        return ravel_pytree(example)[1]
+
+
+def is_latent(site):
+    """Whether a traced message is a coefficient to be sampled."""
+    return site["type"] == "sample" and not site["is_observed"]

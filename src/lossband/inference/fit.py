@@ -1,0 +1,144 @@
+"""Fit a law to measured runs: the mode, the whitening, NUTS; one table or a batch, by the same programs."""
+
+import functools
+
+import jax
+import numpy as np
+
+from ..errors import InputError
+from ..model.problem import pose
+from .batches import sample
+from .programs import compiled
+from .store import keep_compiled
+
+
+def fit(
+    runs,
+    law=None,
+    *,
+    noise="student-t",
+    drift="default",
+    num_warmup=400,
+    num_samples=1000,
+    num_chains=4,
+    seed=0,
+    method="nuts",
+    progress=None,
+    columns=None,
+):
+    """Fit a loss law to measured runs and return its posterior.
+
+    Args:
+        runs: one row a measurement: a frame, or the path of a CSV file, with `loss` and the law's inputs, and
+            optionally `run` (label), `loss_se` (known standard error). Columns as in `lossband.VOCABULARY`.
+        law: a name, a `Law`, or any NumPyro function of the runs. By default `capped` for a table with params and
+            tokens, and `power_saturated` for one with a single input.
+        noise: "student-t" or "normal" noise on ln loss, with "+run" (run effects) and "+ou" (autocorrelation).
+        drift: "default", None for no departure from the law, or a `Drift` with other priors.
+        num_warmup, num_samples: draws a chain.
+        num_chains: chains, all advanced together.
+        seed: same seed, same draws.
+        method: "nuts", or "laplace" for a quick answer: draws around the mode, corrected by importance; its
+            `health.pareto_k` says whether it can be trusted.
+        progress: True or False; None shows a bar on a terminal only.
+        columns: the user's column names, {"N": "params"}.
+
+    Returns:
+        a `Posterior`. Its `health` says whether it can be trusted.
+
+    Raises:
+        InputError: unusable input, with the rows, what was expected, and what to do.
+    """
+    options = dict(
+        num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains, seed=seed, method=method
+    )
+    return fit_many([runs], law, noise=noise, drift=drift, columns=columns, progress=progress, **options)[0]
+
+
+def fit_many(
+    tables,
+    law=None,
+    *,
+    noise="student-t",
+    drift="default",
+    num_warmup=400,
+    num_samples=1000,
+    num_chains=4,
+    seed=0,
+    method="nuts",
+    progress=None,
+    columns=None,
+    batch=16,
+    executor=None,
+    folder=None,
+    errors="raise",
+):
+    """Fit one law to many tables: tables of one size class run together in one program, over all devices that JAX sees.
+
+    Args:
+        tables: frames or CSV paths, as in `fit`.
+        batch: at most so many tables at once; it bounds the memory.
+        executor: where the batches run: anything with the standard `submit(function, *args)`, such as
+            `concurrent.futures.ProcessPoolExecutor` (with its "spawn" context) or a Dask client's `get_executor()`.
+            Batches of workers that died run here. Answers do not depend on it.
+        folder: keep every posterior there as soon as its batch is done, and take from there those that are already
+            known for the same table, law, options and version: a run that was stopped goes on where it was.
+        errors: "raise", or "return" to put the `InputError` of an unusable table in its place and fit the others.
+
+    Returns:
+        a list of `Posterior`s in the order of the tables, each as `fit` would return it up to rounding.
+    """
+    for name, value in {
+        "num_warmup": num_warmup,
+        "num_samples": num_samples,
+        "num_chains": num_chains,
+    }.items():
+        if not (isinstance(value, int) and value > 0):
+            raise InputError(
+                f"{name}= got {value!r}; expected a whole number above 0.", "Leave it out for the default."
+            )
+    if method not in ("nuts", "laplace"):
+        raise InputError(f"method= got {method!r}; expected 'nuts' or 'laplace'.", "Leave it out for NUTS.")
+    if errors not in ("raise", "return"):
+        raise InputError(f"errors= got {errors!r}; expected 'raise' or 'return'.", "Leave it out to raise.")
+    found = [_posed(table, errors, law, noise=noise, drift=drift, columns=columns) for table in tables]
+    fitted = sample(
+        [each for each in found if not isinstance(each, InputError)],
+        *(num_warmup, num_samples, num_chains),
+        **dict(seed=seed, method=method, progress=progress, batch=batch, executor=executor, folder=folder),
+    )
+    fitted = iter(fitted)
+    return [each if isinstance(each, InputError) else next(fitted) for each in found]
+
+
+def _posed(table, errors, *law, **options):
+    """The table's `Problem`, or the error that it raised where errors are to be returned."""
+    try:
+        return pose(table, *law, **options)
+    except InputError as error:
+        if errors == "raise":
+            raise
+        return error
+
+
+def numpyro_model(runs, law=None, *, noise="student-t", drift="default", columns=None, observe=True, seed=0):
+    """The NumPyro model that `fit` samples, as a function of no arguments, for any NumPyro tool.
+
+    Args:
+        runs, law, noise, drift, columns, seed: as in `fit`.
+        observe: condition on the measured losses; False samples them, for prior predictive draws. Heavy tails
+            beside a drift enter as a scale mixture with the weights that `fit` finds at the mode.
+
+    Returns:
+        a model with the law's sites, the scales, and `log_loss`, `(row,)`: the rows by run and time, then padding.
+    """
+    problem = pose(runs, law, noise=noise, drift=drift, columns=columns)
+    arrays = problem.arrays
+    if observe:
+        with jax.enable_x64(True):
+            keep_compiled()
+            stacked = jax.tree.map(lambda leaf: np.asarray(leaf)[None], arrays)
+            begin, *_ = compiled(problem.model, problem.size)
+            _, measured, _, _ = begin(*stacked, np.int64(seed), num_chains=4)
+        arrays = arrays[0], jax.tree.map(lambda leaf: np.asarray(leaf)[0], measured)
+    return functools.partial(problem.model, *arrays, observe=observe)

@@ -1,0 +1,171 @@
+"""The programs of a model: find the mode, draw, finish; written for one table, lifted to a batch in one place."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
+
+from .._cache import digest
+from .._lazy import numpyro
+from ..model.drift import Drift
+from ..model.measured import Measured
+from ..model.noise import Noise
+from ..runs.arrays import Runs, Unit
+from . import laplace
+from .coordinates import Space
+from .mode import find_mode, prior_draw, values_in
+from .nuts import Chains, advance, lifted, place
+from .store import identity_of, storable, stored
+
+NUM_STARTS = 8
+NUM_PRIOR = 500
+TRACES = {"begin": 0, "draw": 0, "finish": 0}  # how often each program was traced in this process
+
+
+for _kind in (Chains, Measured, Runs, Unit):
+    storable(_kind)
+
+
+def programs(model, axis=None):
+    """The programs of a model, for one table: begin, draw (or propose, for Laplace), finish.
+
+    They are pure functions of arrays: what differs between tables of one size is an argument. `axis` names the axis of
+    devices over which a table's chains are spread, if they are.
+    """
+
+    def begin(runs, measured, seed, num_chains):
+        TRACES["begin"] += 1
+        key_mode, key_place = jax.random.split(jax.random.key(seed))
+        mode, factor, measured, found, prior = find_mode(
+            model, runs, measured, key_mode, NUM_STARTS, NUM_PRIOR
+        )
+        chains = place(Space.of(model, runs, measured), mode, factor, key_place, num_chains)
+        return chains, measured, found, prior
+
+    def draw(runs, measured, chains, adapt, length):
+        TRACES["draw"] += 1
+        return advance(model, runs, measured, chains, adapt, length, axis=axis)
+
+    def propose(runs, measured, chains, seed, count):
+        key = jax.random.fold_in(jax.random.key(seed), 1)
+        return laplace.propose(model, runs, measured, chains.centre, chains.factor, key, count)
+
+    def finish(runs, measured, positions, weights):
+        TRACES["finish"] += 1
+        one = jax.vmap(lambda position, weights: complete(model, runs, measured, position, weights))
+        # a draw at a time, all chains at once: memory stays that of a few draws
+        kept = jax.lax.map(lambda each: one(*each), (positions.swapaxes(0, 1), weights.swapaxes(0, 1)))
+        return jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), kept)
+
+    return begin, draw, propose, finish
+
+
+@functools.lru_cache(
+    maxsize=24
+)  # a compiled model holds a thousand maps of memory, of which Linux allows a process 65,530
+def compiled(model, size, devices=(1, 1)):
+    """`programs(model)` over a leading axis of tables of one size, compiled; equal models share them.
+
+    Args:
+        devices: over how many devices the tables, and the chains of each table, are spread: see `spread`.
+    """
+    begin, draw, propose, finish = programs(model, "chain" if devices[1] > 1 else None)
+    # JAX exports a program for one device as one for any; one for several would have to be called among as many
+    identity = computed(model, size) if devices == (1, 1) else None
+
+    def begin_all(runs, measured, seed, num_chains):
+        return lifted(lambda table: begin(*table, seed, num_chains))((runs, measured))
+
+    def draw_all(runs, measured, chains, adapt, length):
+        return lifted(lambda table: draw(*table, adapt, length))((runs, measured, chains))
+
+    def propose_all(runs, measured, chains, seed, count):
+        return jax.vmap(lambda r, m, c: propose(r, m, c, seed, count))(runs, measured, chains)
+
+    def finish_all(runs, measured, positions, weights):
+        return jax.vmap(finish)(runs, measured, positions, weights)
+
+    tables, chains, every = P("table"), P("table", "chain"), P()
+    moving = Chains(*[chains] * 6, centre=tables, factor=tables)
+    kept = functools.partial(stored, identity=identity)
+    on = functools.partial(_on, devices)
+    return (
+        kept(on(begin_all, (tables, tables, every), tables), static=("num_chains",)),
+        kept(on(draw_all, (tables, tables, moving, every), (moving, chains)), static=("length",)),
+        kept(on(propose_all, (tables, tables, tables, every), tables), static=("count",)),
+        kept(on(finish_all, (tables,) * 4, tables)),
+    )
+
+
+def spread(num_tables, num_chains):
+    """Over how many of JAX's devices to spread the tables, and the chains of each: whole shares, tables first."""
+    count = jax.device_count()
+    tables = math.gcd(num_tables, count)
+    return tables, math.gcd(num_chains, count // tables)
+
+
+def _on(devices, function, takes, gives):
+    """The function with its arguments' axes of tables and chains spread over devices, each running its own loop."""
+    if devices == (1, 1):
+        return function
+
+    @functools.wraps(function)
+    def everywhere(*arguments, **fixed):
+        inner = functools.partial(function, **fixed)
+        chosen, axes = jax.devices()[: math.prod(devices)], ("table", "chain")
+        mesh = jax.make_mesh(devices, axes, axis_types=(AxisType.Auto,) * 2, devices=chosen)
+        return jax.shard_map(inner, mesh=mesh, in_specs=takes, out_specs=gives, check_vma=False)(*arguments)
+
+    return everywhere
+
+
+@functools.cache
+def computed(model, size):
+    """What a model computes on tables of one size, as a hash for the store: prior draws, coordinates and density.
+
+    It traces a user's law as any program would, so two laws that compute the same are the same, and a law whose code,
+    constants or helpers changed is another. Of a law that comes with the package it reads the code instead.
+    """
+    form, shapes = size
+    plain = type(model.noise) is Noise and type(model.drift) in (Drift, type(None))
+    if plain and (code := model.law.code):  # tracing takes longer than sampling
+        return digest(code, repr((form, shapes, model.noise, model.drift, model.known_errors)))
+    ours = model.law.curve.__module__.startswith(__package__)
+
+    def everything(runs, measured, key):
+        space = Space.of(model, runs, measured)
+        values = prior_draw(space, key)
+        point = space.coordinates(values)
+        # a user may have given a derivative of his own, which the density itself does not show
+        density = space.potential if ours else jax.value_and_grad(space.potential)
+        return values, point, space.constrained(point), density(point)
+
+    with jax.enable_x64(True):
+        arrays = jax.tree.unflatten(form, [jax.ShapeDtypeStruct(shape, float) for shape in shapes])
+        jaxpr, out = jax.make_jaxpr(everything, return_shape=True)(*arrays, jax.eval_shape(jax.random.key, 0))
+    return identity_of(jaxpr, jax.tree.structure(out), form, model.noise, model.drift, model.known_errors)
+
+
+def complete(model, runs, measured, position, weights):
+    """Everything a posterior keeps of one draw of the coordinates and of what the linear weights add, as `mode.integrated` gives them.
+
+    Returns:
+        sites by name; the drift's weights `(k,)`; run effects `(run,)`; and the log predictive density of each row's loss,
+        `(row,)`, given all of these, with exact Student-t tails.
+    """
+    values = Space.of(model, runs, measured).constrained(position)
+    with numpyro.handlers.block(), numpyro.handlers.trace() as trace:
+        likelihood = numpyro.handlers.substitute(model.likelihood, values)(runs, measured)
+    sites = values_in(trace)
+    pieces = measured.drift.shape[1]
+    residual = measured.log_loss - likelihood.location - measured.loadings @ weights
+    scale = jnp.sqrt(sites["sigma"] ** 2 + measured.log_loss_se**2)
+    return (
+        sites,
+        weights[:pieces],
+        weights[pieces:],
+        model.noise.log_density(residual, scale) - measured.log_loss,
+    )

@@ -1,0 +1,157 @@
+"""What a law is: a NumPyro function of the runs that returns the expected loss, with a name and a source."""
+
+import functools
+from dataclasses import dataclass, field, fields, replace
+
+import jax
+import numpy as np
+
+from .._cache import remembered
+from .._lazy import numpyro
+from ..errors import InputError, listed, nearest
+from ..runs.arrays import Runs, Unit
+from .priors import _prior_key, _replacing
+
+LAWS = {}  # every named law, filled by the @law decorator
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """A loss law: `law(runs)` samples its coefficients with NumPyro and returns the expected loss `(row,)`.
+
+    `with_priors(alpha=dist.Beta(2, 5))` gives the same law with another prior. Two laws are equal when their
+    function and their priors are, which is what the compiled programs are kept by.
+    """
+
+    curve: object
+    name: str
+    inputs: tuple
+    source: str = ""
+    compute: object = None  # runs -> training compute (row,); None: the product of the inputs
+    priors: dict = field(default_factory=dict)
+    along: tuple = ()  # the inputs along which the drift runs; (): all of them
+    choose: object = None  # (law, frame) -> inputs, for a law whose inputs depend on the table
+    derive: object = None  # (frame, past) -> frame with the inputs that are computed from its other columns
+    carries: tuple = ()  # columns that `derive` reads, kept beside the inputs
+    simpler: str = ""  # the law that this one is where the coefficients that only it has are zero
+    crossed: bool = (
+        False  # an averaged drift is of four fits: this law and its simpler one, each with drift and without
+    )
+    exact: bool = True  # False: no run follows it exactly, so that an averaged drift is in every draw of it all the same
+
+    def __call__(self, runs):
+        priors = _replacing()(self.priors)
+        with priors:
+            loss = self.curve(runs)
+        if unmet := set(self.priors) - priors.met:
+            raise InputError(
+                f"with_priors names {listed(sorted(unmet))}, which the law {self.name!r} does not sample"
+                f"{nearest(min(unmet), priors.seen)}",
+                f"Its coefficients are {', '.join(sorted(priors.seen))}.",
+            )
+        return loss
+
+    def at(self, runs, sites):
+        """Expected loss `(row,)` at given coefficients: nothing is sampled, and no NumPyro handler outside sees it."""
+        with numpyro.handlers.block():
+            return numpyro.handlers.substitute(self, sites)(runs)
+
+    def with_priors(self, **priors):
+        """The same law with these coefficients' priors replaced: `law.with_priors(alpha=dist.Beta(2, 5))`."""
+        return replace(self, priors={**self.priors, **priors})
+
+    def simplest(self):
+        """Its `simpler` law, of the same inputs and with the same priors on what both have."""
+        law = LAWS[self.simpler]
+        shared = replace(law, inputs=self.inputs)
+        return replace(shared, priors={n: prior for n, prior in self.priors.items() if n in shared.sites})
+
+    @property
+    def varied(self):
+        """The inputs that must vary, and along which the drift runs."""
+        return tuple(name for name in self.inputs if name in self.along) or self.inputs
+
+    def derived(self, frame, past=None):
+        """The table with the inputs that the law computes from its other columns; `past`: the training table."""
+        return frame if self.derive is None else self.derive(frame, past)
+
+    @property
+    def sites(self):
+        """Its sampled sites, name -> NumPyro message, found by tracing it on a row of ones: their values are abstract."""
+        ones = dict.fromkeys(self.inputs, 1.0)
+        runs = Runs({name: np.ones(1) for name in self.inputs}, Unit(1.0, 1.0, 0.1, ones, ones))
+        sites = {}
+
+        def trace(runs):
+            with (
+                numpyro.handlers.block(),
+                numpyro.handlers.seed(rng_seed=0),
+                numpyro.handlers.trace() as found,
+            ):
+                self(runs)
+            sites.update({name: site for name, site in found.items() if site["type"] == "sample"})
+
+        jax.eval_shape(trace, runs)  # run for real, each operation would be compiled by itself
+        return sites
+
+    @functools.cached_property
+    def marks(self):
+        """coefficient -> kinds of what its term tells the sampler of it (`infer`), in the order in which they are sampled."""
+        return remembered(self.code, lambda: {name: list(site["infer"]) for name, site in self.sites.items()})
+
+    @property
+    def code(self):
+        """Text that tells apart one of the package's laws as it comes; None for any other, which has to be traced."""
+        known = LAWS.get(self.name)
+        as_it_comes = known is not None and known.curve is self.curve and not self.priors
+        ours = self.curve.__module__.startswith(f"{__package__}.")
+        return repr((self.name, self.inputs)) if as_it_comes and ours else None
+
+    @property
+    def floors(self):
+        """Names of the coefficients that its terms mark as a floor."""
+        return [name for name, marks in self.marks.items() if "floor" in marks]
+
+    @property
+    def key(self):
+        """What the law computes, hashable: its function and its priors."""
+        return (
+            self.curve,
+            self.inputs,
+            tuple((site, _prior_key(prior)) for site, prior in sorted(self.priors.items())),
+        )
+
+    def __eq__(self, other):
+        return isinstance(other, Law) and self.key == other.key
+
+    def __hash__(self):
+        return hash(self.key)
+
+    def __reduce__(self):
+        if self.name in LAWS and LAWS[self.name].curve is self.curve:  # its function goes by the law's name
+            return _restore, (self.name, self.inputs, self.priors)
+        return Law, tuple(getattr(self, each.name) for each in fields(self))
+
+
+def law(*, inputs, source="", name=None, compute=None, **about):
+    """Turn a NumPyro function of the runs into a named law that `fit` finds by its name.
+
+    Args:
+        inputs: names of the columns that the law reads.
+        source: where the form comes from, with its equation.
+        name: the law's name; the function's own by default.
+        compute: runs -> training compute `(row,)` up to a constant; the product of the inputs by default.
+        about: the rarer fields of `Law`: along, choose, derive, carries, simpler, crossed, exact.
+    """
+
+    def decorate(curve):
+        made = Law(curve, name or curve.__name__, tuple(inputs), source, compute, **about)
+        object.__setattr__(made, "__doc__", curve.__doc__)
+        LAWS[made.name] = made
+        return made
+
+    return decorate
+
+
+def _restore(name, inputs, priors):
+    return replace(LAWS[name], inputs=inputs, priors=priors)

@@ -1,0 +1,88 @@
+"""Which law a user means: by name, by function, or by the columns of the table."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+
+from .._lazy import numpyro
+from ..errors import InputError, listed, nearest
+from ..runs.arrays import Column, Unit
+from ..runs.table import INPUTS, numbers, varying
+from .law import LAWS, Law
+
+DEFAULTS = (
+    "coupled_recurrence",
+    "coupled_looped",
+    "capped",
+)  # of a table in whose rows all their inputs vary
+
+
+def find_law(wanted, frame):
+    """The `Law` that a user means: a name, a law, a NumPyro function of the runs, or None for the default.
+
+    The default is the first law of `DEFAULTS` whose inputs all vary in the table, else `power_saturated` of its one varying input.
+    """
+    if wanted is None:
+        present = set(varying(frame))
+        wanted = next((name for name in DEFAULTS if present.issuperset(LAWS[name].inputs)), "power_saturated")
+    if isinstance(wanted, str):
+        if wanted not in LAWS:
+            raise InputError(
+                f"there is no law {wanted!r}{nearest(wanted, LAWS)}",
+                f"The laws are {', '.join(sorted(LAWS))}.",
+            )
+        wanted = LAWS[wanted]
+    if not callable(wanted):
+        raise InputError(
+            f"law= got {wanted!r}; expected a name, a Law or a function of the runs.",
+            f"The laws are {', '.join(sorted(LAWS))}.",
+        )
+    if not isinstance(wanted, Law):
+        wanted = Law(wanted, getattr(wanted, "__name__", "law"), _inputs_read(wanted, frame))
+    choose = wanted.choose or one_input
+    return wanted if wanted.inputs else replace(wanted, inputs=choose(wanted, frame))
+
+
+def one_input(found, frame):
+    """The single input of a law of any one input."""
+    present = varying(frame)
+    if len(present) != 1:
+        raise InputError(
+            f"the law {found.name!r} takes one input, and the table has {len(present)} that vary ({listed(present)}).",
+            "Pass a table with the one column you mean, for instance runs[['tokens', 'loss']].",
+        )
+    return (present[0],)
+
+
+def _inputs_read(curve, frame):
+    """The columns that a user's function reads, found by running it once on the frame."""
+    watch = _Watch(frame)
+    with jax.enable_x64(True), numpyro.handlers.seed(rng_seed=0):
+        curve(watch)
+    if not watch.read:
+        raise InputError(
+            f"the law {getattr(curve, '__name__', curve)!r} reads no column of the table (it has {listed(frame.columns)}).",
+            "Read its inputs as attributes: runs.params, runs.tokens.",
+        )
+    return tuple(dict.fromkeys(watch.read))
+
+
+class _Watch:
+    """Runs that remember which columns are read."""
+
+    def __init__(self, frame):
+        self.frame, self.read = frame, []
+        self.unit = Unit(1.0, 1.0, 0.1, {}, {})
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name not in INPUTS:
+            raise InputError(
+                f"the law reads runs.{name}, which is no input of lossband{nearest(name, INPUTS)}",
+                f"Use one of {', '.join(INPUTS)}.",
+            )
+        values = numbers(self.frame, name).to_numpy()
+        self.read.append(name)
+        return Column(values, np.exp(np.log(values).mean()), values.min(), 1.0)

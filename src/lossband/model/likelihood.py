@@ -1,0 +1,191 @@
+r"""Likelihood: the distribution of the table's ln losses, its linear parts integrated out.
+
+    ln loss_i = location_i + W_i . weights + o_i + e_i
+
+e_i is the scatter of one measurement (see noise.py), with a known standard error where `loss_se` is given; o_i is an
+Ornstein-Uhlenbeck process along each run; W holds the drift's basis and one column a run. Given the Student-t's scale
+mixture lambda_i, everything but the location is Gaussian: the weights are integrated out by Woodbury's identity and o by
+its Kalman filter, at a cost linear in the rows. The lambda_i are drawn in turn with the coefficients (Gibbs sampling, as
+in Geweke 1993), so that the tails are exact beside a drift too.
+
+This module imports NumPyro, and is itself imported only where a model is run.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from .noise import NU
+from .ou import ou_innovations, ou_path
+
+
+class LogLoss:
+    """The distribution of the table's ln losses, `(row,)`, with the linear weights and the OU part integrated out.
+
+    Args:
+        location: ln of the law, `(row,)`.
+        reach: `(k,)`: a weight w_j ~ Normal(0, 1) adds reach_j w_j loadings_j, loadings as in `measured`.
+        noise: a `Noise`.
+        scales: its sampled scales.
+        measured: the `Measured` rows: loadings, known errors, mask, mixture, and gaps along runs.
+        known_errors: whether rows have known errors of their own.
+        mixed: whether to take the tails as normal given the mixture; by default where parts are integrated out, and
+            only there.
+    """
+
+    def __init__(self, location, reach, noise, scales, measured, known_errors, mixed=None):
+        self.location, self.reach, self.noise = location, reach, noise
+        self.scales, self.measured, self.known_errors = scales, measured, known_errors
+        self.mixed = self.integrated if mixed is None else mixed
+
+    def log_prob(self, value):
+        mask = self.measured.mask
+        if not self.mixed:
+            return jnp.sum(mask * self.noise.log_density(value - self.location, self._scale()))
+        z, _, _, log_units = self._filtered(value)
+        root, b = self._weights_given(value)
+        half = _half_solve(root, b)
+        log_det = log_units + jnp.sum(
+            jnp.log(root.lengths if isinstance(root, Turned) else jnp.diagonal(root))
+        )
+        return -0.5 * (z @ z - half @ half + jnp.sum(mask) * jnp.log(2 * jnp.pi)) - log_det
+
+    @property
+    def integrated(self):
+        """Whether there is anything to integrate out: weights or an OU part."""
+        return len(self.reach) > 0 or self.noise.ou
+
+    def sample(self, key, sample_shape=()):
+        keys = jax.random.split(key)
+        _, smooth = self._smooth(keys[0], sample_shape)
+        return self.location + smooth + self.noise.draw(keys[1], self.scales["sigma"], smooth.shape)
+
+    def _smooth(self, key, sample_shape=()):
+        """A draw of the standard normal weights `(k,)`, and of all that is added to the location but the Student-t part, `(row,)`."""
+        keys = jax.random.split(key, 3)
+        weights = jax.random.normal(keys[0], (*sample_shape, len(self.reach)))
+        sum_ = (self.reach * weights) @ self.measured.loadings.T
+        if self.known_errors:
+            sum_ = sum_ + self.measured.log_loss_se * jax.random.normal(keys[1], sum_.shape)
+        if self.noise.ou:
+            sum_ = sum_ + ou_path(keys[2], self.scales, self.measured.gap, sample_shape)
+        return weights, sum_
+
+    def conditional(self, key, value):
+        """A draw of what is integrated out, given ln losses `(row,)`: the weights `(k,)`, standard normal a priori, and the mixture `(row,)`.
+
+        By Matheron's rule: all parts from their prior, each moved by its covariance with the distance of their sum from what was
+        measured, in units of that distance's covariance: the slope of the log density. The mixture of heavy tails is
+        then drawn given the noise, Gamma(5/2, (4 + t^2) / 2) with t the noise over sigma (Geweke 1993, eq. 10).
+        """
+        keys = jax.random.split(key, 4)
+        variance = self.scales["sigma"] ** 2 / self.measured.mixture
+        noise = jnp.sqrt(variance) * jax.random.normal(keys[1], self.location.shape)
+        weights, smooth = self._smooth(keys[0])
+        slope = jax.grad(self.log_prob)(value - smooth - noise)
+        weights = weights - self.reach * (slope @ self.measured.loadings)
+        t = (noise - variance * slope) / self.scales["sigma"]
+        if self.noise.tails == "normal":
+            return weights, self.measured.mixture
+        # Gamma((4 + 1) / 2) is the sum of two exponentials and half a squared normal, far cheaper than by rejection
+        gamma = (
+            jnp.sum(jax.random.exponential(keys[2], (2, *t.shape)), axis=0)
+            + jax.random.normal(keys[3], t.shape) ** 2 / 2
+        )
+        return weights, gamma / ((NU + t**2) / 2)
+
+    def mean_weights(self, value):
+        """Mean of the weights `(k,)` given ln losses."""
+        root, b = self._weights_given(value)
+        return _half_solve(root, _half_solve(root, b), transposed=True)
+
+    def expected_mixture(self, value):
+        """Expected lambda of each row given ln losses, `(row,)`: the E-step of the Student-t (Lange et al. 1989, eq. 3)."""
+        z, W, _ = self._whitened(value)
+        root, _ = self._weights_given(value)
+        residual = z - W @ self.mean_weights(value)
+        leverage = jnp.sum(_half_solve(root, W.T) ** 2, axis=0)
+        return (NU + 1) / (NU + (residual**2 + leverage) / self.measured.mixture)
+
+    def _scale(self):
+        """Scale of the independent part, `(row,)`, or `()` where no row has an error of its own."""
+        sigma = self.scales["sigma"]
+        return jnp.sqrt(sigma**2 + self.measured.log_loss_se**2) if self.known_errors else sigma
+
+    def _whitened(self, value):
+        """Residual `(row,)` and W `(row, k)` in units in which the rest of the noise is white, and ln of the units' product."""
+        z, drift, unit, log_units = self._filtered(value)
+        return z, jnp.hstack([drift, unit[:, None] * self.measured.effect]), log_units
+
+    def _filtered(self, value):
+        """The same with W in two parts: the drift's columns `(row, piece)`, and the entry of each row's own run `(row,)`.
+
+        A run's effect is one number on all its rows, and the noise of one run tells nothing of another's: one column of ones,
+        whitened, holds the entries of all runs.
+        """
+        measured, pieces = self.measured, self.measured.drift.shape[1]
+        residual, drift = value - self.location, measured.drift * self.reach[:pieces]
+        effect = measured.effect @ self.reach[pieces:] if self.noise.run else jnp.zeros_like(value)
+        if (
+            not self.noise.ou and not self.known_errors
+        ):  # one unknown scale: its logarithm once, not in every row
+            root = jnp.sqrt(measured.mask * measured.mixture) / self.scales["sigma"]
+            mixed = jnp.sum(measured.mask * jnp.log(measured.mixture))
+            log_units = jnp.sum(measured.mask) * jnp.log(self.scales["sigma"]) - 0.5 * mixed
+            return residual * root, drift * root[:, None], effect * root, log_units
+        columns = jnp.column_stack([residual, drift, effect][: 2 + self.noise.run])
+        variance = self.scales["sigma"] ** 2 / measured.mixture + measured.log_loss_se**2
+        if self.noise.ou:
+            columns, variance = ou_innovations(columns, variance, self.scales, measured.gap)
+        white = columns * (measured.mask / jnp.sqrt(variance))[:, None]
+        log_units = 0.5 * jnp.sum(measured.mask * jnp.log(variance))
+        return white[:, 0], white[:, 1 : 1 + pieces], white[:, -1] if self.noise.run else effect, log_units
+
+    def _weights_given(self, value):
+        """A root L of the weights' posterior precision I + W'W = L L', as `_half_solve` takes it, and W'z.
+
+        Where sigma is all the noise there is, W'W is the rows' Gram matrix rescaled: no product over rows is left. Without run effects
+        its eigenvectors are known, and nothing is factorised. Elsewhere the runs' own block of it is diagonal, and is never
+        multiplied out.
+        """
+        if self.noise.ou or self.known_errors:
+            z, drift, unit, _ = self._filtered(value)
+            # (run, piece + 2): the runs' rows of W'W left of their block, in it, and of W'z
+            by_run = self.measured.effect.T @ (unit[:, None] * jnp.column_stack([drift, unit, z]))
+            across, within, b = by_run[:, :-2], by_run[:, -2], by_run[:, -1]
+            gram = jnp.block([[drift.T @ drift, across.T], [across, jnp.diag(within)]])
+            return jnp.linalg.cholesky(jnp.eye(len(gram)) + gram), jnp.concatenate([drift.T @ z, b])
+        measured, share = self.measured, self.reach / self.scales["sigma"] ** 2
+        # rows first: a transpose within the sampler's loops would be copied at each step
+        b = share * ((measured.mask * measured.mixture * (value - self.location)) @ measured.loadings)
+        if not self.noise.run:
+            return Turned(measured.axes, jnp.sqrt(1 + self.reach * share * measured.lengths)), b
+        return jnp.linalg.cholesky(jnp.eye(len(b)) + share[:, None] * measured.gram * self.reach), b
+
+
+class Turned(NamedTuple):
+    """A root of a precision matrix: orthogonal axes, in columns, each times a length."""
+
+    axes: jax.Array
+    lengths: jax.Array
+
+
+def _half_solve(root, b, *, transposed=False):
+    """root^-1 b, or root^-T b, for a lower triangular root or a `Turned` one."""
+    if isinstance(root, Turned):
+        return root.axes @ (b.T / root.lengths).T if transposed else (b.T @ root.axes / root.lengths).T
+    return jax.scipy.linalg.solve_triangular(root, b, lower=True, trans=int(transposed))
+
+
+class Likelihood(LogLoss, dist.Distribution):
+    """A `LogLoss` that NumPyro can sample from and observe."""
+
+    support = dist.constraints.real_vector
+    pytree_data_fields = ("location", "reach", "scales", "measured")
+    pytree_aux_fields = ("noise", "known_errors", "mixed")
+
+    def __init__(self, location, *about):
+        LogLoss.__init__(self, location, *about)
+        dist.Distribution.__init__(self, event_shape=location.shape)

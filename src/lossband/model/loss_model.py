@@ -1,0 +1,71 @@
+"""Law x noise x drift: one NumPyro model of the table's ln losses."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+
+from .._lazy import numpyro
+from ..laws import Law
+from .drift import Drift
+from .noise import Noise
+
+
+@dataclass(frozen=True)
+class LossModel:
+    """The three parts of a model, `law`, `noise` and `drift` (or None); called, it is a NumPyro model.
+
+        ln loss_i = ln law(theta, x_i) + drift(x_i) + run_effect[run_i] + noise_i
+
+    `known_errors` says whether the table has a `loss_se`; `climbing`, that heavy tails are normal given the rows' mixture even where they
+    have a closed form, which is what the search for the mode climbs by. Equal parts are equal models, and equal models share
+    their compiled programs.
+    """
+
+    law: Law
+    noise: Noise
+    drift: Drift | None
+    known_errors: bool = False
+    climbing: bool = False
+
+    def __call__(self, runs, measured, *, observe=True):
+        """Sample the coefficients and scales, and observe the rows' ln losses (or sample them, `observe=False`)."""
+        numpyro.sample(
+            "log_loss", self.likelihood(runs, measured), obs=measured.log_loss if observe else None
+        )
+
+    def likelihood(self, runs, measured):
+        """Sample coefficients and scales; return the distribution of the rows' ln losses given them."""
+        from .likelihood import Likelihood
+
+        curve = self.law(runs)
+        scales = self.noise.scales(runs.unit.spread)
+        drift = self.drift.scale() if self.drift is not None else 0.0
+        reach = jnp.concatenate(
+            [
+                jnp.full(measured.drift.shape[1], drift),
+                jnp.full(measured.effect.shape[1], scales.get("sigma_run", 0.0)),
+            ]
+        )
+        return Likelihood(
+            jnp.log(curve), reach, self.noise, scales, measured, self.known_errors, self.climbing or None
+        )
+
+    @property
+    def heavy_tailed(self):
+        """Whether the noise is a scale mixture of normals."""
+        return self.noise.tails == "student-t"
+
+    @property
+    def integrates(self):
+        """Whether parts of the model are integrated out: then heavy tails are a mixture, not in closed form."""
+        return self.drift is not None or self.noise.run or self.noise.ou
+
+    @property
+    def mixes(self):
+        """Whether the heavy tails' mixture is a part of what is sampled."""
+        return self.heavy_tailed and self.integrates
+
+    @property
+    def averaged(self):
+        """Whether every other draw is of a simpler model: see `Drift`; not of a law that no run follows exactly."""
+        return self.drift is not None and self.drift.averaged and self.law.exact

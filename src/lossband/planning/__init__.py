@@ -1,0 +1,1 @@
+"""Decisions: compute-optimal allocation, the next run, recipes."""

@@ -1,0 +1,225 @@
+r"""Plan: how a compute budget is best split between parameters, tokens and loops, and how sure that is.
+
+For every draw of a law's coefficients, and every budget C,
+
+    (N*, D*, T*) = argmin L(N, D, T)   over   cost(N, D, T) = C
+
+as optimum.py finds it. For the Chinchilla law and 6ND this is the closed form
+N* = [alpha A / (beta B)]^(1 / (alpha + beta)) (C / 6)^(beta / (alpha + beta)).
+
+The optimum is that of the law. The drift, which says how far the real loss may be from the law, has no preferred
+direction and a rough path, whose minima mean nothing: it widens the coefficients' posterior, and so the optimum's,
+and it is in the loss given for the optimum, but it does not choose the optimum.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError, Note, listed
+from ..posterior.bands import named
+from ..posterior.forecast import drift_draws
+from .cost import find_cost
+from .optimum import lowest, optima
+
+REGRETS = (0.001, 0.005, 0.01)
+CHOICES = ("params", "tokens", "loops")
+OFTEN = 0.05  # share of the draws from which on a note is made
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The best use of budgets, with its uncertainty.
+
+    Attributes:
+        frame: one row a budget. `flops`; for each of `params`, `tokens`, `tokens_per_param`, `loss` (and `loops` for
+            a law that has them) `_median` and equal-tailed `_lo_90`, `_hi_90`, ...; and the low-regret range
+            `params_within_0.1_lo`, `params_within_0.1_hi`, ...: all sizes whose expected loss is at most .1 % above the best.
+            `loss` is of kind "mean": the law and the drift at the optimum.
+        exponent: `(sample,)` draws of d ln N* / d ln C around the budgets' middle: the a of N* ~ C^a, which for
+            Chinchilla's law and the coupled one is beta / (alpha + beta).
+        draws: xarray of dimensions (sample, budget) with N*, D*, T*, D*/N* and the loss there.
+        regret: one row a budget and size: `flops`, `params`, `tokens` (`loops`), `regret`, the expected loss over the best one, less
+            one, and `prob_0.1`, `prob_0.5`, `prob_1`: how probably the size is within .1, .5, 1 % of its draw's optimum.
+        notes: coded remarks: an optimum outside the data, at a bound, or without an interior.
+    """
+
+    frame: pd.DataFrame
+    exponent: np.ndarray
+    draws: object
+    regret: pd.DataFrame
+    notes: tuple
+
+    def __repr__(self):
+        a, (low, high) = self.exponent.mean(), np.quantile(self.exponent, [0.05, 0.95])
+        table = self.frame.T.to_string(header=False, float_format=lambda x: f"{x:.4g}")
+        return "\n".join(
+            [table, f"exponent of N* in C: {a:.3f} ({low:.3f} to {high:.3f})", *map(str, self.notes)]
+        )
+
+
+def allocate(problem, draws, flops, *, cost, inference_tokens, bounds, at, levels):
+    """The `Plan` of budgets: see `Posterior.optimal`."""
+    inputs = problem.model.law.inputs
+    budgets = _budgets(flops)
+    others = _others(problem, at)
+    spend = find_cost(cost, inference_tokens, "loops" in inputs)
+    limits, loops = _limits(problem, bounds or {})
+    middle = np.exp(np.log(budgets).mean())
+    with jax.enable_x64(True):
+        *asked, below, above = (
+            optima(problem, draws.sites, spend, budget, loops=loops, limits=limits, others=others)
+            for budget in [*budgets, middle / np.sqrt(10), middle * np.sqrt(10)]
+        )
+        tables = [_regret(spend, budget, loops, found) for budget, found in zip(budgets, asked, strict=True)]
+    regret = pd.concat(tables, ignore_index=True)
+    exponent = np.log10(above["params"] / below["params"])
+    drawn = {
+        name: np.stack([s[name] for s in asked], 1) for name in (*CHOICES[: 2 + ("loops" in inputs)], "loss")
+    }
+    drawn["tokens_per_param"] = drawn["tokens"] / drawn["params"]
+    for i in range(len(budgets)):
+        rows = pd.DataFrame({n: drawn[n][:, i] if n in drawn else others[n] for n in inputs})
+        drawn["loss"][:, i] *= np.exp(drift_draws(problem, draws, rows, paired=True))
+    return Plan(
+        _frame(budgets, drawn, regret, levels),
+        exponent,
+        _dataset(budgets, drawn),
+        regret,
+        tuple(_notes(problem, budgets, drawn, asked, loops)),
+    )
+
+
+def _regret(spend, budget, loops, found):
+    """Regret of every size searched, each with the number of loops that is best for it."""
+    sizes, losses = found["sizes"], found["losses"]
+    expected = losses.mean(0)
+    choice, profile = expected.argmin(0), expected.min(0)
+    over = losses[:, choice, np.arange(len(sizes))] / found["loss"][:, None] - 1
+    table = {"flops": budget, "params": sizes, "tokens": spend.tokens(budget, sizes, loops[choice])}
+    table |= {"loops": loops[choice]} if len(loops) > 1 else {}
+    table |= {"regret": profile / profile[int(lowest(jnp.asarray(profile)))] - 1}
+    table |= {f"prob_{named(r)}": (over <= r).mean(0) for r in REGRETS}
+    return pd.DataFrame({n: np.asarray(v) for n, v in table.items()})[np.isfinite(profile)]
+
+
+def _range(regret, within):
+    """The smallest and largest size around the best with an expected regret up to `within`, between grid points by a straight line."""
+    size, value = np.log(regret["params"].to_numpy()), regret["regret"].to_numpy()
+    best, inside = np.abs(value).argmin(), value <= within
+    left = best - np.argmin(np.append(inside[best::-1], False)) + 1
+    right = best + np.argmin(np.append(inside[best:], False)) - 1
+
+    def crossing(i, j):
+        if not 0 <= j < len(size):
+            return size[i]
+        return size[i] + (size[j] - size[i]) * (within - value[i]) / (value[j] - value[i])
+
+    return np.exp(crossing(left, left - 1)), np.exp(crossing(right, right + 1))
+
+
+def _frame(budgets, drawn, regret, levels):
+    columns = {"flops": budgets}
+    for name in ("params", "tokens", "loops", "tokens_per_param", "loss"):
+        if name not in drawn:
+            continue
+        columns[f"{name}_median"] = np.median(drawn[name], 0)
+        for level in levels:
+            if not 0 < level < 1:
+                raise InputError(
+                    f"levels= has {level!r}; expected numbers between 0 and 1.", "A 90 % interval is 0.9."
+                )
+            low, high = np.quantile(drawn[name], [(1 - level) / 2, (1 + level) / 2], axis=0)
+            columns[f"{name}_lo_{named(level)}"], columns[f"{name}_hi_{named(level)}"] = low, high
+    for within in REGRETS:
+        ends = np.array([_range(rows, within) for _, rows in regret.groupby("flops", sort=False)])
+        columns[f"params_within_{named(within)}_lo"], columns[f"params_within_{named(within)}_hi"] = ends.T
+    return pd.DataFrame(columns)
+
+
+def _dataset(budgets, drawn):
+    import xarray
+
+    return xarray.Dataset(
+        {name: (("sample", "budget"), values) for name, values in drawn.items()},
+        coords={"flops": ("budget", budgets)},
+    )
+
+
+def _notes(problem, budgets, drawn, solutions, loops):
+    for i, (budget, found) in enumerate(zip(budgets, solutions, strict=True)):
+        held = found["held"].mean()
+        if held > OFTEN:
+            yield Note(
+                "no-interior",
+                f"at {budget:.3g} FLOPs {held:.0%} of the draws have no optimum inside the bounds or the sizes searched: "
+                "the loss still falls there. Widen bounds=, or measure runs on both sides of the optimum.",
+            )
+        if len(loops) > 1 and (most := (found["loops"] == loops[-1]).mean()) > OFTEN:
+            yield Note(
+                "most-loops",
+                f"at {budget:.3g} FLOPs {most:.0%} of the draws take the most loops allowed, {loops[-1]:.0f}. "
+                "Allow more with bounds={'loops': (1, ...)}.",
+            )
+        beyond = []
+        for name in ("params", "tokens"):
+            value, (low, high) = np.median(drawn[name][:, i]), np.quantile(problem.frame[name], [0, 1])
+            if not low <= value <= high:
+                side, end = ("above", high) if value > high else ("below", low)
+                beyond.append(f"{name} {value:.3g}, {abs(np.log10(value / end)):.1f} decades {side} the data")
+        if beyond:
+            yield Note(
+                "outside-data",
+                f"at {budget:.3g} FLOPs the optimum lies outside the data ({'; '.join(beyond)}): it rests on the law's form. "
+                "A run nearer to it would test the law.",
+            )
+
+
+def _budgets(flops):
+    budgets = np.atleast_1d(np.asarray(flops, dtype=float))
+    if budgets.ndim != 1 or not len(budgets) or not (np.isfinite(budgets) & (budgets > 0)).all():
+        raise InputError(
+            f"flops= got {flops!r}; expected positive numbers.", "For instance flops=[1e21, 1e23]."
+        )
+    if len(np.unique(budgets)) < len(budgets):
+        raise InputError("flops= names a budget twice.", "Give each once.")
+    return budgets
+
+
+def _others(problem, at):
+    """Values of the law's inputs that a budget does not buy."""
+    inputs, at = problem.model.law.inputs, dict(at or {})
+    if not {"params", "tokens"} <= set(inputs):
+        raise InputError(
+            f"the law {problem.model.law.name!r} has inputs {listed(inputs)}; a split of compute needs params and tokens.",
+            "Fit a law with both, such as 'coupled'.",
+        )
+    needed = [name for name in inputs if name not in CHOICES]
+    if set(at) != set(needed):
+        raise InputError(
+            f"at= names {listed(sorted(at)) or 'nothing'}; the law's inputs beside {', '.join(CHOICES)} are {listed(needed) or 'none'}.",
+            "Give each of them one value: at={'unique_tokens': 1e11}.",
+        )
+    return {name: float(value) for name, value in at.items()}
+
+
+def _limits(problem, bounds):
+    """Limits of params and tokens, and the numbers of loops to try: those of the training rows unless bounded."""
+    allowed = [name for name in CHOICES if name in problem.model.law.inputs]
+    for name, pair in bounds.items():
+        if name not in allowed or np.shape(pair) != (2,) or not 0 < pair[0] <= pair[1]:
+            raise InputError(
+                f"bounds= got {name!r}: {pair!r}; expected (lowest, highest) of {listed(allowed)}.",
+                "For instance bounds={'params': (1e8, 1e11)}.",
+            )
+    limits = {name: tuple(map(float, bounds.get(name, (1e-290, 1e290)))) for name in ("params", "tokens")}
+    if "loops" not in allowed:
+        return limits, np.ones(1)
+    low, high = bounds.get("loops", np.quantile(problem.frame["loops"], [0, 1]))
+    loops = np.arange(np.ceil(low), np.floor(high) + 1)
+    if not len(loops):
+        raise InputError(f"bounds= leave no whole number of loops ({low:g} to {high:g}).", "Widen them.")
+    return limits, loops

@@ -1,0 +1,71 @@
+"""Cost: what a run of N parameters, D tokens and T loops takes in FLOPs, and how many tokens a budget buys."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from ..errors import InputError
+
+NAMED = ("6ND", "6NDT")
+
+
+@dataclass(frozen=True)
+class Cost:
+    r"""FLOPs of training a model and of using it.
+
+        6ND:    C = 6 N D   + 2 N I
+        6NDT:   C = 6 N D T + 2 N T I
+
+    6 FLOPs a parameter and token in training and 2 in inference (Kaplan et al. 2020, arXiv:2001.08361, table 1), with I the tokens
+    that the model will read or write in its life; each of T loops applies all N parameters once more.
+
+    kind: "6ND", "6NDT" or a function of (params, tokens) or (params, tokens, loops) in jax.numpy, which rises in tokens.
+    inference_tokens: I; a function takes care of its own.
+    """
+
+    kind: object
+    inference_tokens: float = 0.0
+    looped: bool = False  # whether a function takes loops
+
+    def flops(self, params, tokens, loops):
+        """Cost of runs, in FLOPs."""
+        if callable(self.kind):
+            return self.kind(params, tokens, loops) if self.looped else self.kind(params, tokens)
+        per_token = params * (loops if self.kind == "6NDT" else 1.0)
+        return 6 * per_token * tokens + 2 * per_token * self.inference_tokens
+
+    def tokens(self, flops, params, loops):
+        """Training tokens that a budget leaves for models of these sizes; 0 or less where it leaves none."""
+        if not callable(self.kind):
+            per_token = params * (loops if self.kind == "6NDT" else 1.0)
+            return (flops / per_token - 2 * self.inference_tokens) / 6
+
+        # bisection in ln tokens, from e^-70 to e^140: to the last bit of a double
+        def halve(_, ends):
+            low, high = ends
+            middle = (low + high) / 2
+            dear = self.flops(params, jnp.exp(middle), loops) > flops
+            return jnp.where(dear, low, middle), jnp.where(dear, middle, high)
+
+        ends = jnp.full_like(params, -70.0), jnp.full_like(params, 140.0)
+        low, _ = jax.lax.fori_loop(0, 60, halve, ends)
+        return jnp.where(low > -70.0, jnp.exp(low), 0.0)
+
+
+def find_cost(wanted, inference_tokens, looped):
+    """The `Cost` that a user means: None for 6NDT where the law has loops and 6ND where it has none."""
+    if not (inference_tokens >= 0):
+        raise InputError(
+            f"inference_tokens= got {inference_tokens!r}; expected 0 or more.", "Leave it out for none."
+        )
+    if wanted is None:
+        wanted = "6NDT" if looped else "6ND"
+    if not (callable(wanted) or wanted in NAMED):
+        raise InputError(
+            f"cost= got {wanted!r}; expected {' or '.join(map(repr, NAMED))}, or a function of (params, tokens).",
+            "Leave it out for 6ND (6NDT for a law with loops).",
+        )
+    if callable(wanted) and inference_tokens:
+        raise InputError("inference_tokens= stands beside a cost function.", "Let the function count them.")
+    return Cost(wanted, float(inference_tokens), looped)

@@ -1,0 +1,148 @@
+"""Optimum: the best split of one budget in every draw of a law's coefficients.
+
+D follows from N and T through the cost; N is searched on a grid of 1/40 decade and then by golden section, to eight
+digits; T runs over whole numbers. Where the law has several minima the lowest with higher loss on both sides counts:
+shifted power laws also fall, absurdly, towards models of no size at all.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..errors import InputError
+from ..posterior.forecast import BATCH
+from ..runs.arrays import Runs
+
+REACH = 4.0  # decades searched on either side of the data's own tokens per parameter
+STEP = 1 / 40  # decades between two sizes of the grid
+GOLDEN = (np.sqrt(5) - 1) / 2
+SHRINKS = 32  # golden sections: 2 STEP x GOLDEN^32 is 1e-8 decades
+
+
+def optima(problem, sites, spend, budget, *, loops, limits, others):
+    """The optimum of every draw, inside `jax.enable_x64`.
+
+    Args:
+        problem: the `Problem` that was fitted.
+        sites: coefficient -> `(sample,)`.
+        spend: the `Cost`.
+        budget: in its unit.
+        loops: `(loop,)` whole numbers to choose from; a single 1 for a law without loops.
+        limits: "params" and "tokens" -> (lowest, highest).
+        others: a value for each other input of the law.
+
+    Returns:
+        `(sample,)` arrays: `params`, `tokens`, `loops`, `loss` (of the law) and `held`, whether a limit stopped the search there; and
+        `sizes` `(size,)` with the `losses` `(sample, loop, size)` of all sizes searched, infinite outside the limits.
+
+    Raises:
+        InputError: no run within the limits can spend the budget.
+    """
+    ratio = problem.unit.centre["tokens"] / problem.unit.centre["params"]
+    grid = _grid(spend, budget, ratio, loops, limits)
+    solve = _solver(problem.model.law, spend)
+    found, losses = jax.tree.map(np.asarray, solve(sites, problem.unit, others, budget, grid, loops, limits))
+    if not np.isfinite(found["loss"]).all():
+        raise InputError(
+            f"no run within the bounds costs {budget:.3g} FLOPs (with what inference takes).",
+            "Widen bounds=, or ask for another budget.",
+        )
+    return found | {"sizes": np.exp(grid), "losses": losses}
+
+
+def _grid(spend, budget, ratio, loops, limits):
+    """ln N, `(size,)`: around the size that the data's own tokens per parameter would give, inside the bounds."""
+    sizes = np.log(10) * np.arange(-300, 300, REACH / 20)
+    tokens = np.asarray(spend.tokens(budget, jnp.exp(sizes), jnp.full(len(sizes), loops[0])))
+    affordable = tokens >= ratio * np.exp(sizes)
+    if not affordable.any():
+        raise InputError(
+            f"a budget of {budget:.3g} FLOPs buys no run at all.", "Check the cost and its unit."
+        )
+    middle = sizes[affordable].max()
+    low, high = (
+        np.clip(end, *np.log(limits["params"]))
+        for end in (middle - REACH * np.log(10), middle + REACH * np.log(10))
+    )
+    return np.linspace(low, high, 1 + round(2 * REACH / STEP))
+
+
+@functools.lru_cache(64)
+def _solver(law, spend):
+    """The compiled search: all draws, one budget."""
+
+    def one(sites, unit, others, budget, grid, loops, limits):
+        def loss(log_n):
+            """The law where the budget is spent on sizes `(loop, size)`; infinite outside the limits."""
+            params = jnp.exp(log_n)
+            count = jnp.broadcast_to(loops[:, None], params.shape)
+            tokens = spend.tokens(budget, params, count)
+            (least, most), (small, large) = limits["tokens"], (grid[0], grid[-1])
+            fits = (tokens > 0) & (tokens >= least) & (tokens <= most) & (log_n >= small) & (log_n <= large)
+            chosen = {"params": params, "tokens": jnp.where(fits, tokens, 1.0), "loops": count}
+            columns = {
+                n: (chosen[n] if n in chosen else jnp.full(params.shape, others[n])).ravel()
+                for n in law.inputs
+            }
+            curve = law.at(Runs(columns, unit), sites).reshape(params.shape)
+            return jnp.where(fits, curve, jnp.inf)
+
+        losses = loss(jnp.broadcast_to(grid, (len(loops), len(grid))))
+        inner = jax.vmap(valleys)(losses).any(1)
+        nearest = jax.vmap(lowest)(losses)
+        ends = grid[jnp.maximum(nearest - 1, 0)], grid[jnp.minimum(nearest + 1, len(grid) - 1)]
+        log_n = golden_section(lambda x: loss(x[:, None])[:, 0], *ends)
+        around = loss(log_n[:, None] + jnp.array([-1e-6, 0.0, 1e-6]))
+        best = jnp.argmin(jnp.where(inner | ~inner.any(), around[:, 1], jnp.inf))
+        params, count = jnp.exp(log_n[best]), loops[best]
+        return {
+            "params": params,
+            "tokens": spend.tokens(budget, params[None], count[None])[0],
+            "loops": count,
+            "loss": around[best, 1],
+            "held": ~jnp.isfinite(around[best]).all(),
+        }, losses
+
+    def all_draws(sites, *given):
+        return jax.lax.map(lambda each: one(each, *given), sites, batch_size=BATCH)
+
+    return jax.jit(all_draws)
+
+
+def valleys(losses):
+    """Which entries of a curve `(size,)` have a higher, finite one on both sides."""
+    middle, left, right = losses[1:-1], losses[:-2], losses[2:]
+    inner = (middle <= left) & (middle <= right) & jnp.isfinite(left) & jnp.isfinite(right)
+    return jnp.concatenate([jnp.zeros(1, bool), inner, jnp.zeros(1, bool)])
+
+
+def lowest(losses):
+    """Position of a curve's lowest valley, or of its lowest end if it has none."""
+    inner = valleys(losses)
+    return jnp.argmin(jnp.where(inner | ~inner.any(), losses, jnp.inf))
+
+
+def golden_section(function, low, high):
+    """Minimiser of a function with one minimum between `low` and `high`, all arrays of one shape, elementwise."""
+
+    def shrink(_, state):
+        low, high, left, right, f_left, f_right = state
+        go_left = f_left < f_right
+        low, high = jnp.where(go_left, low, left), jnp.where(go_left, right, high)
+        new = jnp.where(go_left, high - GOLDEN * (high - low), low + GOLDEN * (high - low))
+        f_new = function(new)
+        return (
+            low,
+            high,
+            jnp.where(go_left, new, right),
+            jnp.where(go_left, left, new),
+            jnp.where(go_left, f_new, f_right),
+            jnp.where(go_left, f_left, f_new),
+        )
+
+    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    start = low, high, left, right, function(left), function(right)
+    _, _, left, right, f_left, f_right = jax.lax.fori_loop(0, SHRINKS, shrink, start)
+    return jnp.where(f_left < f_right, left, right)

@@ -1,0 +1,215 @@
+"""Recipes: two ways of training compared by one joint fit, as a loss, as compute, and as an order that may flip."""
+
+import functools
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError, listed
+from ..inference.fit import fit
+from ..laws import find_law
+from ..laws.recipe import per_recipe
+from ..model.problem import read_new
+from ..posterior.bands import LEVELS, named
+from ..posterior.forecast import BATCH, draw_losses, law_losses
+from ..posterior.posterior import Posterior
+from ..runs.arrays import Runs, runs_of
+from ..runs.table import read_runs
+
+SIZES, DATA, COMPUTE = ("params", "params_once", "params_rec"), ("tokens", "step"), ("flops",)
+FAR = 60.0  # e^60: no multiplier of compute is as large
+PATH = 33  # points at which the order of two recipes is looked at
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Recipes fitted together.
+
+    posterior: of the joint law; its `recipe` numbers the names from 1.
+    names: of the recipes.
+    """
+
+    posterior: Posterior
+    names: tuple
+
+    def draws(self, new):
+        """Draws of the expected loss (law and drift) of every recipe, xarray of (recipe, sample, row).
+
+        The drift is the same for all recipes, so it is in the losses and hardly in their differences.
+        """
+        import xarray
+
+        return xarray.DataArray(
+            np.stack([self._losses(new, name, draw_losses, kind="mean") for name in self.names]),
+            dims=("recipe", "sample", "row"),
+            coords={"recipe": list(self.names)},
+            name="loss",
+        )
+
+    def difference(self, new, *, pair=None, levels=LEVELS):
+        """Loss of recipe b less that of recipe a, each trained as the row says.
+
+        Args:
+            new: rows of the law's inputs.
+            pair: names (a, b); the first two by default.
+            levels: of the equal-tailed intervals.
+
+        Returns:
+            a frame, one row a row: inputs, `median`, `lo_90`, `hi_90`, ..., and `prob_b_better`, P(loss b < loss a).
+        """
+        a, b = self._pair(pair)
+        losses = self.draws(new)
+        drawn = (losses.sel(recipe=b) - losses.sel(recipe=a)).to_numpy()
+        return self._frame(new, drawn, levels).assign(prob_b_better=(drawn < 0).mean(0))
+
+    def multiplier(self, new, *, pair=None, levels=LEVELS):
+        r"""How many times the compute of recipe a recipe b needs for the same loss: above 1 where b is the worse.
+
+            L_b(m x) = L_a(x);    ((L_b - E) / (L_a - E))^(1 / alpha) for one power law with a shared floor and exponent
+
+        m x has m times the compute of the row: params and tokens both grow by the root of m; a law of one input grows in
+        that. It is found on each draw's law by bisection. Infinite where b never gets there.
+
+        Returns:
+            a frame as of `difference`, with `prob_a_better`, P(m > 1).
+        """
+        drawn = self.multiplier_draws(new, pair=pair)
+        return self._frame(new, drawn, levels).assign(prob_a_better=(drawn > 1).mean(0))
+
+    def multiplier_draws(self, new, *, pair=None):
+        """The draws behind `multiplier`, `(sample, row)`."""
+        a, b = (self.names.index(name) + 1.0 for name in self._pair(pair))
+        problem, rows = self.posterior.problem, self._rows(new, self.names[0])
+        powers = _powers(problem.model.law.inputs)
+        runs = runs_of(rows, problem.unit)
+        with jax.enable_x64(True):
+            return np.asarray(_multiplier(problem.model.law, powers)(self._drawn.sites, runs, a, b))
+
+    def prob_flip(self, before, *, start=None, pair=None):
+        """P(the better recipe at `start` is the worse one at some scale up to `before`), by the law of each draw.
+
+        Args:
+            before: one row of the law's inputs.
+            start: another; the centre of the data by default.
+        """
+        a, b = self._pair(pair)
+        unit, inputs = self.posterior.problem.unit, self._inputs
+        start = pd.DataFrame([start]) if start is not None else pd.DataFrame([unit.centre])
+        share = np.linspace(0, 1, PATH)[:, None]
+        ends = [np.log(pd.DataFrame([row])[inputs].to_numpy(float)) for row in (start.iloc[0], before)]
+        path = pd.DataFrame(np.exp(ends[0] + share * (ends[1] - ends[0])), columns=inputs)
+        order = np.sign(self._losses(path, b, law_losses) - self._losses(path, a, law_losses))
+        return float((order != order[:, :1]).any(1).mean())
+
+    @property
+    def _drawn(self):
+        return self.posterior._draws
+
+    @property
+    def _inputs(self):
+        return [name for name in self.posterior.law.inputs if name != "recipe"]
+
+    def _pair(self, pair):
+        pair = tuple(pair or self.names[:2])
+        if len(pair) != 2 or not set(pair) <= set(self.names):
+            raise InputError(
+                f"pair= got {pair!r}; expected two of {listed(self.names)}.",
+                "Leave it out for the first two.",
+            )
+        return pair
+
+    def _rows(self, new, name):
+        rows = read_runs(new if isinstance(new, pd.DataFrame | str) else pd.DataFrame([new]))
+        return read_new(self.posterior.problem, rows.assign(recipe=self.names.index(name) + 1.0))
+
+    def _losses(self, new, name, losses, **options):
+        return losses(self.posterior.problem, self._drawn, self._rows(new, name), **options)
+
+    def _frame(self, new, drawn, levels):
+        frame = self._rows(new, self.names[0])[self._inputs].assign(median=np.median(drawn, 0))
+        for level in levels:
+            tails = (1 - level) / 2, (1 + level) / 2
+            # a nearest draw, not a mean of two: multipliers may be infinite
+            frame[f"lo_{named(level)}"], frame[f"hi_{named(level)}"] = np.quantile(
+                drawn, tails, axis=0, method="nearest"
+            )
+        return frame
+
+
+def compare_recipes(a, b, *more, law=None, names=None, pool=0.1, floor=0.0, apart=None, **options):
+    """Fit recipes together, with shared or partly pooled exponents, to compare them where neither was run.
+
+    Args:
+        a, b, more: tables of runs, one a recipe, as in `fit`.
+        law: of one recipe, as in `fit`.
+        names: of the recipes; "a", "b", ... by default.
+        pool: log-width of the factor between two recipes' exponents: 0 shares them (then no order of two power laws
+            flips), .1 lets them differ by about 10 %.
+        floor: the same for the irreducible loss; 0 for recipes of one tokeniser and one kind of text.
+        apart: in place of both, coefficient -> log-width, for a law whose terms do not say what they are.
+        options: of `fit`: noise, drift, num_samples, seed, ...
+
+    Returns:
+        a `Comparison`. Its `posterior.health` says whether the fit can be trusted.
+
+    Raises:
+        InputError: unusable tables, a law that no coefficient can differ in, or as many names as there are not recipes.
+    """
+    tables = [read_runs(table, columns=options.get("columns")) for table in (a, b, *more)]
+    options.pop("columns", None)
+    names = tuple(names or "abcdefghijklmnopqrstuvwxyz"[: len(tables)])
+    if len(names) != len(tables) or len(set(names)) < len(names):
+        raise InputError(f"names= got {names!r} for {len(tables)} recipes.", "Give each recipe its own name.")
+    joint = pd.concat(
+        [_labelled(t, n, i + 1.0) for i, (t, n) in enumerate(zip(tables, names, strict=True))],
+        ignore_index=True,
+    )
+    base = find_law(law, joint.drop(columns="recipe"))
+    joint_law = per_recipe(base, len(tables), pool=pool, floor=floor, apart=apart)
+    return Comparison(fit(joint, joint_law, **options), names)
+
+
+def _labelled(table, name, number):
+    """A recipe's table with its number, and run labels that no other recipe has."""
+    table = table.assign(recipe=number, family=name)
+    run = table["run"].astype(str) if "run" in table else pd.Series(map(str, range(len(table))))
+    return table.assign(run=name + "/" + run)
+
+
+def _powers(inputs):
+    """input -> the power of the compute multiplier that it grows by."""
+    groups = [group for group in (SIZES, DATA, COMPUTE) if set(group) & set(inputs)]
+    if not groups:
+        raise InputError(
+            f"none of the law's inputs ({listed(inputs)}) grows with compute.",
+            "Fit a law of params, tokens or flops.",
+        )
+    return tuple((name, 1 / len(groups)) for name in inputs if any(name in group for group in groups))
+
+
+@functools.lru_cache(64)
+def _multiplier(law, powers):
+    """The compiled bisection: all draws, all rows."""
+
+    def one(sites, runs, a, b):
+        def loss(recipe, log_m):
+            grown = {name: runs.inputs[name] * jnp.exp(power * log_m) for name, power in powers}
+            rows = runs.inputs | grown | {"recipe": jnp.full_like(log_m, recipe)}
+            return law.at(Runs(rows, runs.unit), sites)
+
+        far = jnp.full_like(runs.inputs["recipe"], FAR)
+        wanted = loss(a, 0 * far)
+
+        def halve(_, ends):
+            low, high = ends
+            middle = (low + high) / 2
+            worse = loss(b, middle) > wanted
+            return jnp.where(worse, middle, low), jnp.where(worse, high, middle)
+
+        low, high = jax.lax.fori_loop(0, 55, halve, (-far, far))
+        return jnp.where(low == -far, 0.0, jnp.where(high == far, jnp.inf, jnp.exp((low + high) / 2)))
+
+    return jax.jit(lambda sites, *given: jax.lax.map(lambda each: one(each, *given), sites, batch_size=BATCH))

@@ -1,0 +1,48 @@
+"""One training run, forecast from its beginning."""
+
+from ..posterior.bands import named
+from ..runs.thin import evenly
+from .style import LABELS, REAL, draw_bands, legend_above, short
+
+
+def curve(post, run, *, raw=None, target=None, ax=None, unit="nats", levels=(0.5, 0.9), points=120):
+    """Loss along one run: what the fit saw, what came after, and the band around what it forecast.
+
+    The picture begins with the first row that was fitted.
+
+    Args:
+        post: an `Outlook`, or a `Posterior` of `curve` or any law of tokens or steps, fitted to the beginning of the run.
+        run: the rows of the whole run, with `lr` where the law reads it; `loss` may be missing where it has yet to come.
+        raw: the single rows that `run` is thinned from, with the same inputs, drawn faintly: the jitter and the spikes.
+        target: a loss to mark.
+        ax: matplotlib axes; new ones by default.
+
+    Returns:
+        the axes.
+    """
+    import matplotlib.pyplot as plt
+
+    ax = ax or plt.subplots(figsize=(4.6, 3.2), layout="constrained")[1]
+    clock = post.problem.model.law.inputs[0]
+    start, end = post.problem.frame[clock].agg(["min", "max"])
+    rows = (run if raw is None else raw).sort_values(clock)
+    rows, run = (table[table[clock] >= start] for table in (rows, run.sort_values(clock)))
+    grid = rows.iloc[evenly(rows[clock], points)]
+    band = post.predict(grid, levels=levels)
+    draw_bands(ax, grid[clock], band, levels=levels)
+    low, high = (band[f"{side}_{named(max(levels))}"] for side in ("lo", "hi"))
+    seen = run[clock] <= end
+    if raw is not None:
+        ax.plot(rows[clock], rows["loss"], "-", color=REAL, lw=0.3, alpha=0.35, zorder=1, label="single rows")
+    ax.plot(run[clock][seen], run["loss"][seen], "-", color=REAL, lw=1.6, label="Real, fitted")
+    ax.plot(run[clock], run["loss"], "-", color=REAL, lw=0.8, label="Real, to come")
+    ax.axvline(end, color="0.6", lw=0.8)
+    if target is not None:
+        ax.axhline(target, color="0.35", lw=0.8, ls=":", label=f"target {target:.4g}")
+    ax.xaxis.set_major_formatter(lambda value, _: short(value))
+    real = run["loss"].dropna()  # the limits are the curve's and the band's, not those of single spikes
+    low, high = min(real.min(), low.min()), max(real.max(), high.max())
+    margin = 0.05 * (high - low)
+    ax.set(xlabel=LABELS.get(clock, clock), ylabel=f"loss ({unit})", ylim=(low - margin, high + margin))
+    legend_above(ax, ncols=3)
+    return ax

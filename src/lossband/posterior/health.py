@@ -1,0 +1,137 @@
+"""Health: whether a fit can be trusted, as a value. Numbers, and coded notes that say what to do."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import Note
+from .convergence import ess_bulk_tail, rank_rhat
+from .identifiability import design_notes
+
+
+@dataclass(frozen=True)
+class Health:
+    """Diagnostics of one fit over all coefficients and scales.
+
+    rhat_max: worst rank-normalised split R-hat (Vehtari et al. 2021).
+    ess_min: smallest bulk or tail effective sample size.
+    divergences: divergent transitions after warm-up.
+    ebfmi_min: smallest energy fraction of missing information of a chain.
+    map_agreed: share of the starts that found the same mode.
+    steps: mean leapfrog steps a draw.
+    pareto_k: of the importance weights of method="laplace" (below 0.7 it can be trusted); None for NUTS, which has no
+        use for it, as the other numbers have little for Laplace.
+    notes: coded remarks, empty if there is nothing to say.
+    """
+
+    rhat_max: float
+    ess_min: float
+    divergences: int
+    ebfmi_min: float
+    map_agreed: float
+    steps: float
+    notes: tuple = ()
+    pareto_k: float | None = None
+
+    @property
+    def ok(self):
+        """Whether the sampler did its work: nothing is said here about the law."""
+        return not {note.code for note in self.notes} & SAMPLER_CODES
+
+    def __str__(self):
+        line = (
+            f"Laplace, Pareto k {self.pareto_k:.2f}, effective draws {self.ess_min:.0f}"
+            if self.pareto_k is not None
+            else (
+                f"R-hat max {self.rhat_max:.3f}, ESS min {self.ess_min:.0f}, divergences {self.divergences}, "
+                f"E-BFMI min {self.ebfmi_min:.2f}, modes agreed {self.map_agreed:.0%}, leapfrogs a draw {self.steps:.1f}"
+            )
+        )
+        return "\n".join([line, *map(str, self.notes)])
+
+
+DRAWN = frozenset({"rhat", "ess", "divergences", "ebfmi"})
+SAMPLER_CODES = DRAWN | {"modes", "pareto-k"}
+
+
+def examine(sites, stats, found, prior, problem, names):
+    """Health of a fit.
+
+    Args:
+        sites: site -> `(chain, draw)`.
+        stats: `energy`, `diverging`, `steps`, each `(chain, draw)`.
+        found: what `find_mode` says of the mode.
+        prior: site -> `(sample,)`.
+        problem: the `Problem`.
+        names: the law's own coefficients.
+    """
+    agreed, curvature = float(found["agreed"]), float(found["curvature_min"])
+    about = [*_mode_notes(agreed, curvature), *design_notes(problem, sites, prior, names)]
+    if "pareto_k" in found:
+        k, ess = float(found["pareto_k"]), float(found["importance_ess"])
+        return Health(np.nan, ess, 0, np.nan, agreed, 0.0, (*_laplace_notes(k, ess), *about), k)
+    scalars = np.stack([np.asarray(v) for v in sites.values() if np.ndim(v) == 2], -1)
+    rhat, ess = float(np.max(rank_rhat(scalars))), float(np.min(ess_bulk_tail(scalars)))
+    energy, divergences = stats["energy"], int(stats["diverging"].sum())
+    ebfmi = float(np.min(np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1)))
+    notes = (*_sampler_notes(rhat, ess, divergences, ebfmi), *about)
+    return Health(rhat, ess, divergences, ebfmi, agreed, float(stats["steps"].mean()), notes)
+
+
+def worse(one, other, divergences):
+    """Health of draws taken in turn from two fits to the same table: the worse of each number; `one` speaks of the data."""
+    if one.pareto_k is not None:
+        return max(one, other, key=lambda health: health.pareto_k)
+    rhat, ess = max(one.rhat_max, other.rhat_max), min(one.ess_min, other.ess_min)
+    ebfmi, agreed = min(one.ebfmi_min, other.ebfmi_min), min(one.map_agreed, other.map_agreed)
+    said = {note.code: note for note in (*other.notes, *one.notes) if note.code in SAMPLER_CODES - DRAWN}
+    about = [note for note in one.notes if note.code not in SAMPLER_CODES]
+    notes = (*_sampler_notes(rhat, ess, divergences, ebfmi), *said.values(), *about)
+    return Health(rhat, ess, divergences, ebfmi, agreed, (one.steps + other.steps) / 2, notes)
+
+
+def _sampler_notes(rhat, ess, divergences, ebfmi):
+    if not rhat < 1.01:
+        yield Note(
+            "rhat",
+            f"the chains disagree (R-hat {rhat:.3f}, wanted below 1.01). Take more draws, or a simpler law.",
+        )
+    if not ess > 400:
+        yield Note(
+            "ess",
+            f"only {ess:.0f} effective draws (wanted above 400): interval ends are noisy. Raise num_samples.",
+        )
+    if divergences:
+        yield Note(
+            "divergences",
+            f"{divergences} divergent transitions: part of the posterior may be missed. Tighten a prior.",
+        )
+    if not ebfmi > 0.3:
+        yield Note(
+            "ebfmi",
+            f"low energy mixing (E-BFMI {ebfmi:.2f}, wanted above 0.3): tails may be missed. Tighten a prior.",
+        )
+
+
+def _laplace_notes(k, ess):
+    if not k < 0.7:
+        yield Note(
+            "pareto-k", f"the quick answer is off (Pareto k {k:.2f}, wanted below 0.7). Use method='nuts'."
+        )
+    if not ess > 400:
+        yield Note(
+            "ess",
+            f"only {ess:.0f} effective draws (wanted above 400): interval ends are noisy. Use method='nuts'.",
+        )
+
+
+def _mode_notes(agreed, curvature):
+    if agreed < 0.25:
+        yield Note(
+            "modes", f"only {agreed:.0%} of the starts found this mode: there may be another. Compare seeds."
+        )
+    if curvature <= 0:
+        yield Note(
+            "curvature",
+            "the mode has no Gaussian around it: the warm-up's own covariance whitened the space instead.",
+        )

@@ -1,0 +1,130 @@
+"""Runs: the measured table as a law sees it, and its measurements padded to a few sizes."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+FAR = 1e6  # "no row before": e^-FAR is 0, and unlike infinity its derivatives are 0 too
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Unit:
+    """What the training rows fix for good: the unit of the losses and the centre of each input.
+
+    Every prior is stated in it, so losses in nats, bits or normalised, and tokens or billions of tokens, give
+    the same bands. A forecast keeps the unit of the training rows.
+    """
+
+    least: jax.Array  # smallest training loss
+    typical: jax.Array  # median training loss
+    spread: jax.Array  # standard deviation of ln loss over the training rows
+    centre: dict  # input -> geometric mean over the training rows
+    least_input: dict  # input -> smallest training value
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Column:
+    """One input of the runs, `(row,)`, in the user's unit; arithmetic and jnp functions take it as its array."""
+
+    values: jax.Array
+    centre: jax.Array  # geometric mean over the training rows
+    least: jax.Array  # smallest training value
+    typical: jax.Array  # median training loss: the unit of a term's coefficient
+
+    __array_priority__ = 1000  # a numpy number on the left leaves the operation to this class
+
+    @property
+    def log(self):
+        """ln(x / centre), `(row,)`."""
+        return jnp.log(self.values / self.centre)
+
+    def __iter__(self):
+        return iter(self.values)
+
+    def __jax_array__(self):
+        return self.values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype=dtype)
+
+
+def _forward(name):
+    def operator(self, *others):
+        return getattr(self.values, name)(*(getattr(other, "values", other) for other in others))
+
+    return operator
+
+
+for _name in (
+    "add",
+    "radd",
+    "sub",
+    "rsub",
+    "mul",
+    "rmul",
+    "truediv",
+    "rtruediv",
+    "pow",
+    "rpow",
+    "neg",
+    "getitem",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+):
+    setattr(Column, f"__{_name}__", _forward(f"__{_name}__"))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Runs:
+    """The table a law reads: `runs.params`, `runs.tokens`, ... are `Column`s of shape `(row,)`."""
+
+    inputs: dict  # name -> (row,)
+    unit: Unit
+
+    def __getattr__(self, name):
+        inputs = object.__getattribute__(self, "inputs")
+        if name not in inputs:
+            raise AttributeError(f"these runs have no input {name!r} (they have {', '.join(inputs)})")
+        unit = self.unit
+        return Column(inputs[name], unit.centre[name], unit.least_input[name], unit.typical)
+
+
+def size_class(count, least=16):
+    """The smallest power of two that holds `count`, from `least`: data of one class share their programs."""
+    return max(least, 1 << (int(count) - 1).bit_length())
+
+
+def unit_of(frame, inputs):
+    """The `Unit` that a checked training frame fixes."""
+    log_loss = np.log(frame["loss"].to_numpy())
+    return Unit(
+        least=np.exp(log_loss.min()),
+        typical=np.exp(np.median(log_loss)),
+        spread=np.std(log_loss),
+        centre={name: np.exp(np.log(frame[name]).mean()) for name in inputs},
+        least_input={name: frame[name].min() for name in inputs},
+    )
+
+
+def runs_of(frame, unit, *, pad_to=None):
+    """`Runs` of a checked frame in a given unit; padding rows sit at the centre of the inputs."""
+    pad = (pad_to or len(frame)) - len(frame)
+    return Runs({n: np.append(frame[n].to_numpy(), np.full(pad, c)) for n, c in unit.centre.items()}, unit)
+
+
+def order_of(frame):
+    """Positions that put the rows of one run together, each run in the order of training."""
+    clock = clock_of(frame)
+    return np.lexsort((frame.index, frame[clock] if clock else frame.index, frame["run"]))
+
+
+def clock_of(frame):
+    """The column that orders the points of one run: tokens, else step, else none."""
+    return next((name for name in ("tokens", "step") if name in frame), None)

@@ -1,0 +1,83 @@
+"""The learning-rate schedule of a run as two inputs of a law: how far it has come, and how hot it is."""
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError, listed
+from .arrays import clock_of
+from .table import numbers
+
+MEMORY = 0.03  # over what share of the run so far the learning rate is averaged
+
+
+def add_lr_areas(frame, past=None):
+    r"""Add `lr_area` and `lr_mean`, computed per run from the rows' clock t (tokens, else steps) and `lr`.
+
+        lr_area(t) = int_0^t lr dt',        d lr_mean / d ln t = (lr - lr_mean) / MEMORY
+
+    `lr_area` is the S1 of Tissue et al. 2024. Their S2, the annealing momentum with decay lambda, is the fall of an
+    exponentially averaged learning rate: S2 = (lr(0) - average(t)) / (1 - lambda). Here the average runs over the last 3 % of
+    the run, so that it means the same in steps and in tokens (their lambda = .999 is 4 % of a run of 24,000 steps).
+
+    Between rows lr is drawn straight; before a run's first row it is that row's.
+
+    Args:
+        frame: rows with `lr` (zero is allowed) and `tokens` or `step`, any order; a frame that has both areas, or no
+            `lr`, comes back as it is.
+        past: a training table; where it has rows of the same run, the areas go on from there.
+
+    Raises:
+        InputError: a forecast's run that starts in the middle: later than every run of `past` did.
+    """
+    if "lr" not in frame or {"lr_area", "lr_mean"} <= set(frame):
+        return frame
+    clock = clock_of(frame)
+    if clock is None:
+        raise InputError(
+            "the table has lr and neither tokens nor step.",
+            "Add one: it says how long each learning rate held.",
+        )
+    rows = pd.DataFrame(
+        {
+            "run": frame["run"].astype(str) if "run" in frame else "",
+            "t": numbers(frame, clock),
+            "lr": numbers(frame, "lr", zero=True),
+        }
+    )
+    rows["place"] = np.arange(len(rows))
+    rows = pd.concat([_before(rows, past, clock), rows]).sort_values(["run", "t"], kind="stable")
+    parts = [_areas(run["t"].to_numpy(), run["lr"].to_numpy()) for _, run in rows.groupby("run")]
+    rows["lr_area"], rows["lr_mean"] = np.hstack(parts)
+    rows = rows[rows["place"] >= 0].sort_values("place")
+    return frame.assign(lr_area=rows["lr_area"].to_numpy(), lr_mean=rows["lr_mean"].to_numpy())
+
+
+def _before(rows, past, clock):
+    """The rows of `past` that stand before the new rows of the same runs."""
+    if past is None or "lr" not in past:
+        return rows.iloc[:0]
+    first = rows.groupby("run")["t"].min()
+    known = pd.DataFrame({"run": past["run"], "t": past[clock], "lr": past["lr"], "place": -1})
+    latest = known.groupby("run")["t"].min().max()
+    late = [run for run, t in first.items() if run not in set(known["run"]) and t > latest * (1 + 1e-9)]
+    if late:
+        raise InputError(
+            f"the learning rate of {listed(late)} is given from {clock} = {first[late].min():g} only; expected it from "
+            f"{latest:g} or before, where the fitted runs start.",
+            "Give the rows of the whole schedule, or the labels of fitted runs.",
+        )
+    return known[known["t"] < known["run"].map(first)]
+
+
+def _areas(t, lr):
+    """`lr_area` and `lr_mean` at the rows of one run, `(2, row)`."""
+    area = lr[0] * t[0] + np.append(0.0, np.cumsum(np.diff(t) * (lr[1:] + lr[:-1]) / 2))
+    width = np.diff(np.log(t))
+    # lr straight in ln t: the exact step of the average over one piece
+    slope = np.divide(np.diff(lr), width, out=np.zeros_like(width), where=width > 0)
+    mean = np.empty_like(lr)
+    mean[0] = lr[0]
+    for i, (h, s) in enumerate(zip(width, slope, strict=True)):
+        lag = s * MEMORY
+        mean[i + 1] = lr[i + 1] - lag + (mean[i] - lr[i] + lag) * np.exp(-h / MEMORY)
+    return np.stack([area, mean])
