@@ -36,7 +36,7 @@ MIXTURES = {
 
 
 def averages(chosen, *, cuts, num_warmup, num_samples, batch, least):
-    """One `Average` of all models a split."""
+    """One `Posterior` of all models a split."""
     return stacking.averaged_many(
         [s.train for s in chosen],
         MODELS,
@@ -54,14 +54,14 @@ def mixture(average, name):
     weights = {n: average.weights[n] if name.startswith("stacked") else 1.0 for n in names}
     if not sum(weights.values()):  # all that it takes were left out
         weights = dict.fromkeys(names, 1.0)
-    return stacking.average(average.posteriors, weights=weights)
+    return stacking.average(average.fits, weights=weights)
 
 
 def forecasts(name, mixed, chosen):
     """Predictive draws at every split's test rows, the worst R-hat and the divergences of the fits behind them."""
     results = []
     for average, split in zip(mixed, chosen, strict=True):
-        parts = [average.posteriors[n] for n in MIXTURES.get(name, (name,))]
+        parts = [average.fits[n] for n in MIXTURES.get(name, (name,))]
         forecast = mixture(average, name) if name in MIXTURES else parts[0]
         rhat, divergences = max(p.health.rhat_max for p in parts), sum(p.health.divergences for p in parts)
         results.append((forecast.draws(split.test).to_numpy(), rhat, divergences))

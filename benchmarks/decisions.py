@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 
 from lossband.inference.fit import sample
+from lossband.inference.sampler import Sampler
 from lossband.laws import LAWS
 from lossband.laws.recipe import per_recipe
-from lossband.model.problem import pose
+from lossband.model.problem import NewRows, pose
 from lossband.planning.allocation import allocate
 from lossband.planning.recipes import Comparison
-from lossband.posterior.forecast import Draws
+from lossband.posterior.forecast import Draws, draw_losses
 
 from .recovery import design, simulate
 
@@ -44,7 +45,10 @@ def worlds(law, table, count, seed):
             keys = jax.random.split(jax.random.key(seed + start), min(BATCH, count - start))
             made = [simulate(problem, key) for key in keys]
         posteriors = sample(
-            [p for p, _ in made], num_warmup=300, num_samples=500, num_chains=2, batch=BATCH, seed=seed
+            [p for p, _ in made],
+            Sampler(num_warmup=300, num_samples=500, num_chains=2),
+            batch=BATCH,
+            seed=seed,
         )
         for post, (_, truth) in zip(posteriors, made, strict=True):
             yield post, alone({name: np.array([value]) for name, value in truth.items()})
@@ -65,7 +69,7 @@ def allocation(law="chinchilla", tables=200, seed=0):
     options = {"cost": None, "inference_tokens": 0.0, "bounds": None, "at": None, "levels": (0.9,)}
     rows = []
     for post, truth in worlds(law, design(law, seed=1), tables, seed):
-        plan, real = (allocate(post.problem, d, BUDGET, **options) for d in (post._draws, truth))
+        plan, real = (allocate(each, BUDGET, **options) for each in (post, Fixed(post.problem, truth)))
         row = {
             n: inside(plan.draws[n].to_numpy(), real.draws[n].item())
             for n in ("params", "tokens_per_param", "loss")
@@ -104,7 +108,15 @@ class Fixed:
     """A truth in a posterior's place."""
 
     def __init__(self, problem, draws):
-        self.problem, self._draws, self.law = problem, draws, problem.model.law
+        self.problem, self._fixed, self.law = problem, draws, problem.model.law
+
+    def assembled(self, function, paired=None):
+        """As `Posterior.assembled`."""
+        return function(self.problem, self._fixed, *(() if paired is None else (paired,)))
+
+    def draws(self, new, *, kind):
+        """As `Posterior.draws`."""
+        return draw_losses(self.problem, self._fixed, NewRows.of(new).checked(self.problem), kind=kind)
 
 
 def report(title, frame, seconds):

@@ -61,17 +61,20 @@ def measure(what, size, batch):
     """Figures of one part, on the platform that this process has."""
     import jax
 
-    from lossband.inference.fit import sample
+    from lossband.inference.batches import sample
+    from lossband.inference.sampler import Sampler
     from lossband.model.problem import pose
 
     tables = list(simulated(size)) if what == "sets" else [curve(size)]
     law = "chinchilla" if what == "sets" else "power"
     problems, seconds = timed(lambda: [pose(table, law, drift=None) for table in tables])
     report = {"device": jax.devices()[0].device_kind, "jax": jax.__version__, "prepare": seconds}
-    options = dict(num_warmup=NUM_WARMUP, num_samples=NUM_SAMPLES, num_chains=NUM_CHAINS, progress=False)
+    sampler, options = Sampler(NUM_WARMUP, NUM_SAMPLES, NUM_CHAINS), dict(progress=False)
     batch = min(batch, size) if what == "sets" else 1
-    _, report["first_batch"] = timed(lambda: sample(problems[:batch], batch=batch, seed=1, **options))
-    posts, seconds = timed(lambda: sample(problems, batch=batch, seed=2, **options))
+    _, report["first_batch"] = timed(
+        lambda: sample(problems[:batch], sampler, batch=batch, seed=1, **options)
+    )
+    posts, seconds = timed(lambda: sample(problems, sampler, batch=batch, seed=2, **options))
     report |= {"seconds": seconds, "fits_per_second": len(posts) / seconds, "batch": batch}
     report |= quality(posts) | gradients(problems[:batch], posts, seconds / -(-len(problems) // batch))
     peak = jax.devices()[0].memory_stats() or {}
@@ -98,7 +101,9 @@ def gradients(problems, posts, seconds_a_batch):
     from lossband.inference.coordinates import Space
 
     model = problems[0].model
-    steps = np.stack([post.stats["steps"] for post in posts[: len(problems)]])  # (table, chain, draw)
+    steps = np.stack(
+        [fit.stats["steps"] for post in posts[: len(problems)] for fit in post.fits.values()]
+    )  # (table, chain, draw)
     together = (
         (steps.mean if jax.default_backend() == "cpu" else steps.max)(axis=(0, 1)).sum()
         * (NUM_WARMUP + NUM_SAMPLES)

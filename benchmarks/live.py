@@ -118,7 +118,12 @@ def logs(args):
         (name, share, runs, list(asked(runs, share, lr=lr))) for name, runs, lr in groups for share in SHARES
     ]
     found = iter(
-        outlooks([ask for *_, asks in plans for ask in asks], args.warmup, args.samples, batch=args.batch)
+        outlooks(
+            [ask for *_, asks in plans for ask in asks],
+            num_warmup=args.warmup,
+            num_samples=args.samples,
+            batch=args.batch,
+        )
     )
     rows = [
         row(f"{name}, from {share:.0%}", [next(found) for _ in asks], [final(run) for run in runs.values()])
@@ -145,7 +150,9 @@ def split(args):
                 earlier=pd.concat(same).drop(columns="schedule"),
             )
         )
-    for run, look in zip(tests, outlooks(asks, args.warmup, args.samples, batch=args.batch), strict=True):
+    for run, look in zip(
+        tests, outlooks(asks, num_warmup=args.warmup, num_samples=args.samples, batch=args.batch), strict=True
+    ):
         later = add_lr_areas(run)[lambda t: t.step > SEEN]
         drawn = look.draws(later).to_numpy()
         inside = score.covered(drawn, later.loss.to_numpy(), 0.9)
@@ -200,7 +207,7 @@ def simulated(args):
             )
             for run in runs
         ]
-        found = outlooks(asks, args.warmup, args.samples, batch=args.batch)
+        found = outlooks(asks, num_warmup=args.warmup, num_samples=args.samples, batch=args.batch)
         rows.append(_of_law(name, found, [run.true.iloc[-1] for run in runs]))
     return pd.DataFrame(rows)
 

@@ -17,6 +17,7 @@ import numpyro
 import pandas as pd
 
 from lossband.inference.fit import sample
+from lossband.inference.sampler import Sampler
 from lossband.laws import LAWS
 from lossband.model.problem import coefficients, pose
 
@@ -64,7 +65,7 @@ def recover(law, *, tables=20, noise="student-t", drift=None, num_samples=500, s
     problem = pose(design(law), law, noise=noise, drift=drift)
     with jax.enable_x64(True):
         made = [simulate(problem, key) for key in jax.random.split(jax.random.key(seed), tables)]
-    posteriors = sample([p for p, _ in made], num_samples=num_samples, batch=tables, seed=seed)
+    posteriors = sample([p for p, _ in made], Sampler(num_samples=num_samples), batch=tables, seed=seed)
     hits = {}
     for post, (_, truth) in zip(posteriors, made, strict=True):
         for name, value in truth.items():

@@ -36,9 +36,10 @@ from lossband import score
 from lossband.inference.coordinates import Space
 from lossband.inference.fit import sample
 from lossband.inference.mode import prior_draw
+from lossband.inference.sampler import Sampler
 from lossband.laws import LAWS
 from lossband.model.drift import Drift
-from lossband.model.problem import pose, read_new
+from lossband.model.problem import NewRows, pose
 from lossband.posterior.forecast import Draws, draw_losses
 
 from .recovery import design
@@ -91,7 +92,7 @@ def new_rows(problem):
     """Four rows, each of a run of its own: the inputs' centre, then their largest values and up to a decade beyond."""
     frame, inputs = problem.frame, problem.model.law.inputs
     rows = {n: [problem.unit.centre[n], *(frame[n].max() * 10.0**r for r in REACH[1:])] for n in inputs}
-    return read_new(problem, pd.DataFrame(rows).assign(run=[f"new{i}" for i in range(len(REACH))]))
+    return NewRows(pd.DataFrame(rows).assign(run=[f"new{i}" for i in range(len(REACH))])).checked(problem)
 
 
 def simulate(problem, sims, seed):
@@ -150,7 +151,7 @@ def study(case, sims, *, seed=0, batch=20, num_samples=250, fitted=None):
     new = new_rows(model)
     ranks, pits, health = {}, [], []
     for post, i in zip(
-        sample(fits, num_samples=num_samples, batch=batch, seed=seed, progress=False),
+        sample(fits, Sampler(num_samples=num_samples), batch=batch, seed=seed, progress=False),
         range(sims),
         strict=True,
     ):

@@ -3,6 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from lossband.posterior.fit_result import Fit
+from lossband.posterior.health import Health
+from lossband.posterior.posterior import Posterior
+
 
 def noisy(table, loss, scale, seed=0):
     return table.assign(loss=loss * np.exp(np.random.default_rng(seed).normal(0, scale, len(table))))
@@ -50,3 +54,14 @@ def shapes(sizes=3, ratios=8):
     rise = valley(table["ff_ratio"], 3.0, 0.02, 0.01) + valley(table["head_dim"], 24.0, 0.006, 0.012)
     loss = (1.2 + 0.8 * (table["params"] / 6e5) ** -0.25) * np.exp(rise)
     return noisy(table.assign(run=[f"r{i}" for i in range(len(table))]), loss, 0.002)
+
+
+def given_posterior(problem, sites):
+    """A posterior whose draws are given, one chain of them, without drift and run effects."""
+    count = len(next(iter(sites.values())))
+    nothing = np.zeros((1, count, 0))
+    stats = {name: np.zeros((1, count)) for name in ("energy", "diverging", "steps", "acceptance")}
+    health = Health(1.0, count, 0, 1.0, 1.0, 1.0)
+    chain = {name: np.asarray(value)[None] for name, value in sites.items()}
+    weights = np.zeros((1, count, problem.pieces))
+    return Posterior.of(Fit(problem, chain, weights, nothing, stats, nothing, {}, health, 0))

@@ -6,6 +6,7 @@ import pytest
 
 from lossband.errors import InputError
 from lossband.model.drift import BEYOND, CELLS, LEVEL, Drift, Paths, find_drift
+from lossband.model.problem import pose
 from lossband.runs.arrays import unit_of
 
 LEVELS = {  # log10 of an input: a grid around its centre, few levels off the centre, and more levels than cells
@@ -177,12 +178,12 @@ def test_the_edge_of_a_sweep_of_one_budget_is_measured_by_the_decades_that_its_i
 
 def test_extrapolation_is_the_distance_from_the_ranges_in_decades():
     table = two_inputs()
-    paths = paths_of(table, ("params", "tokens"))
-    assert (paths.extrapolation(table) == 0).all()
+    problem = pose(table.assign(loss=np.linspace(2, 3, len(table))), "chinchilla")
+    assert (problem.extrapolation(table) == 0).all()
     far = pd.DataFrame(
         {"params": [table.params.max() * 1e3, 1e8], "tokens": [table.tokens.min() / 1e4, 1e10]}
     )
-    np.testing.assert_allclose(paths.extrapolation(far), [5.0, 0.0], atol=1e-9)
+    np.testing.assert_allclose(problem.extrapolation(far), [5.0, 0.0], atol=1e-9)
 
 
 def test_drift_is_found_by_its_name():

@@ -12,13 +12,13 @@ import pytest
 from numpyro.infer import Predictive
 
 import lossband as lb
+from lossband.inference.batches import SHARPNESS, fit_weights
 from lossband.inference.programs import TRACES
 from lossband.laws import LAWS, coupled, find_law
-from lossband.model.problem import pose, twins
-from lossband.posterior.forecast import law_losses
+from lossband.model.problem import components, pose
+from lossband.posterior.forecast import drift_draws, law_losses
 from lossband.posterior.health import SAMPLER_CODES
-from lossband.posterior.mixture import alternate
-from lossband.posterior.posterior import SHARPNESS, fit_weights
+from lossband.posterior.posterior import mixture
 
 
 def test_default_fit_is_healthy_and_finds_the_curve(default_post, grid, truth):
@@ -121,7 +121,9 @@ def test_run_effects_and_autocorrelation_fit_curves_with_known_errors(curves):
 def test_summary_prints_diagnostics_first(default_post):
     table = default_post.summary()
     assert str(table).startswith("R-hat max")
-    assert {"E", "A", "alpha", "B", "beta", "g", "A_natural", "tau", "sigma"} <= set(table.index)
+    assert {"E", "A", "alpha", "B", "beta", "g", "A_natural", "tau", "sigma"} <= set(
+        table.index.get_level_values("site")
+    )
     assert list(table.columns[:3]) == ["r_hat", "ess_bulk", "ess_tail"]
 
 
@@ -149,7 +151,8 @@ def test_log_likelihood_is_that_of_the_loss_given_the_draw(plain_post, grid):
 
     log_loss = np.log(grid.loss.to_numpy())[:, None]
     expected = stats.t(4, np.log(law), sites["sigma"]).logpdf(log_loss) - log_loss
-    np.testing.assert_allclose(plain_post.log_density[0, :50].T, expected, rtol=1e-8, atol=1e-8)
+    (fit,) = plain_post.fits.values()
+    np.testing.assert_allclose(fit.log_density[0, :50].T, expected, rtol=1e-8, atol=1e-8)
 
 
 def test_numpyro_predictive_runs_on_the_model(grid):
@@ -191,11 +194,12 @@ def test_health_rings_for_chains_that_disagree(plain_post):
     from lossband.inference.coordinates import Space  # noqa: F401  (the posterior's own problem is reused)
     from lossband.posterior.health import examine
 
-    sites = {name: value.copy() for name, value in plain_post.sites.items()}
+    (fit,) = plain_post.fits.values()
+    sites = {name: value.copy() for name, value in fit.sites.items()}
     sites["E"][0] += 1.0
-    stats = plain_post.stats | {"diverging": plain_post.stats["diverging"] | True}
+    stats = fit.stats | {"diverging": fit.stats["diverging"] | True}
     found = {"agreed": 0.1, "curvature_min": -1.0}
-    health = examine(sites, stats, found, plain_post.prior, plain_post.problem, plain_post.coefficients)
+    health = examine(sites, stats, found, fit.prior, fit.problem, plain_post.coefficients)
     assert {"rhat", "divergences", "modes", "curvature"} <= {note.code for note in health.notes}
     assert not health.ok
     assert "curvature" not in SAMPLER_CODES  # the warm-up mends it
@@ -209,49 +213,67 @@ def test_bad_options_are_refused(grid, option, message):
         lb.fit(grid, "chinchilla", **option)
 
 
-def test_every_other_draw_of_an_averaged_drift_takes_the_law_as_exact(grid):
+def test_an_averaged_drift_is_a_mixture_of_two_honest_fits(grid):
     options = dict(num_chains=4, seed=0)
     averaged = lb.fit(grid, "coupled", **options)
     drifting = lb.fit(grid, "coupled", drift=lb.Drift(averaged=False), **options)
     exact = lb.fit(grid, "coupled", drift=None, **options)
-    for name in ("alpha", "sigma"):
-        np.testing.assert_array_equal(averaged.sites[name][:, 0::2], drifting.sites[name][:, 0::2])
-        np.testing.assert_array_equal(averaged.sites[name][:, 1::2], exact.sites[name][:, 1::2])
-    assert (averaged.sites["tau"][:, 1::2] == 0).all() and (averaged.sites["tau"][:, 0::2] > 0).all()
-    assert (averaged.weights[:, 1::2] == 0).all() and averaged.weights[:, 0::2].any()
+    assert list(averaged.fits) == ["drift", "no drift"] and set(averaged.weights.values()) == {0.5}
+    for name, other in (("drift", drifting), ("no drift", exact)):
+        np.testing.assert_array_equal(averaged.fits[name].sites["alpha"], other.sites["alpha"])
+        assert averaged.fits[name].health == other.health
     assert averaged.health.rhat_max == max(drifting.health.rhat_max, exact.health.rhat_max)
-    assert averaged.health.divergences == averaged.stats["diverging"].sum()
+    assert averaged.health.divergences == drifting.health.divergences + exact.health.divergences
+    without = (averaged.sites["tau"] == 0).ravel()
+    assert averaged.sites["tau"].shape == drifting.sites["tau"].shape and without.mean() == 0.5
     # as much compute as the data have: no continuation of a path; and a decade beyond: the edge in every draw, and no path in the exact ones
     N, D = grid.params.max(), grid.tokens.max()
-    beyond = pd.DataFrame({"params": [10 * N, 10 * N, 100 * N], "tokens": [D / 10, D, D]})
-    curve = np.log(averaged.draws(beyond, kind="mean").to_numpy())
-    drift = curve - np.log(law_losses(averaged.problem, averaged._draws, beyond))
-    np.testing.assert_allclose(drift[1::2, 0], 0.0, atol=1e-12)
-    np.testing.assert_allclose(drift[1::2, 2], 2 * drift[1::2, 1], rtol=1e-9)
-    assert (np.abs(drift[:, 1]) > 1e-12).all() and (np.abs(drift[0::2, 0]) > 1e-12).all()
-    edge = drift[1::2, 1] / averaged.problem.paths.edge(averaged.problem.compute(beyond))[1]
+    beyond = pd.DataFrame({"params": [10 * N, 10 * N, 100 * N], "tokens": [D / 10, D, D]}).assign(run="new")
+    drift = averaged.assembled(lambda problem, draws: drift_draws(problem, draws, beyond))
+    np.testing.assert_allclose(drift[without, 0], 0.0, atol=1e-12)
+    np.testing.assert_allclose(drift[without, 2], 2 * drift[without, 1], rtol=1e-9)
+    assert (np.abs(drift[:, 1]) > 1e-12).all() and (np.abs(drift[~without, 0]) > 1e-12).all()
+    edge = drift[without, 1] / averaged.problem.paths.edge(averaged.problem.compute(beyond))[1]
     assert abs(np.median(edge) - lb.Drift().mean) < 0.02
+    curve = np.log(averaged.assembled(lambda problem, draws: law_losses(problem, draws, beyond)))
+    np.testing.assert_allclose(np.log(averaged.draws(beyond, kind="mean")), curve + drift, rtol=1e-9)
 
 
-def test_the_default_has_draws_of_four_fits_by_their_weights(grid, default_post):
-    options = dict(num_chains=4, seed=0)
-    every = lb.Drift(averaged=False)
-    kinds = [("capped", every), ("capped", None), ("coupled", every), ("coupled", None)]
-    fits = [lb.fit(grid, law, drift=drift, **options) for law, drift in kinds]
-    weights = fit_weights(fits)
+def test_the_default_mixes_four_fits_by_their_weights(grid, default_post):
+    names = ["capped, drift", "capped, no drift", "coupled, drift", "coupled, no drift"]
+    assert list(default_post.fits) == names
+    weights = fit_weights(default_post.fits)
+    assert default_post.weights == pytest.approx(weights)
     found = default_post.sites["alpha"]
-    counts = [np.isin(found[0], fit.sites["alpha"][0]).sum() for fit in fits]
-    assert sum(counts) == found.shape[1] and np.abs(counts - weights * found.shape[1]).max() <= 1
-    uncapped = np.isin(found, [fit.sites["alpha"] for fit in fits[2:]])
+    for name, fit in default_post.fits.items():
+        taken = np.isin(found, fit.sites["alpha"])
+        assert abs(taken.sum(1) - weights[name] * found.shape[1]).max() <= 1  # of each chain alike
+    uncapped = np.isin(found, [default_post.fits[name].sites["alpha"] for name in names[2:]])
     np.testing.assert_array_equal(default_post.sites["above"] == 0, uncapped)
 
 
+def test_the_density_of_a_mixture_is_that_of_all_draws_of_its_fits(default_post, grid):
+    parts = [weight * np.exp(fit.log_score(grid)) for weight, fit in default_post.parts.values()]
+    np.testing.assert_allclose(np.exp(default_post.log_score(grid)), np.sum(parts, axis=0), rtol=1e-10)
+
+
 def test_fits_weigh_by_what_they_expect_of_a_row(plain_post):
-    worse = replace(plain_post, log_density=plain_post.log_density - 1.0)
-    one, other = fit_weights([plain_post, worse])
-    assert other / one == pytest.approx(np.exp(-SHARPNESS)) and one + other == pytest.approx(1.0)
-    half = alternate([plain_post, worse], [0.75, 0.25])
-    assert (half.log_density == worse.log_density).all(axis=(0, 2)).mean() == 0.25
+    (fit,) = plain_post.fits.values()
+    weights = fit_weights({"it": fit, "worse": replace(fit, log_density=fit.log_density - 1.0)})
+    assert weights["worse"] / weights["it"] == pytest.approx(np.exp(-SHARPNESS))
+    assert sum(weights.values()) == pytest.approx(1.0)
+
+
+def test_draws_of_a_mixture_are_picked_by_weight_and_never_by_parity(plain_post, grid):
+    (fit,) = plain_post.fits.values()
+    other = replace(fit, sites=fit.sites | {"E": fit.sites["E"] + 100.0})
+    half = mixture({"it": fit, "other": other}, {"it": 3, "other": 1})
+    far = half.sites["E"] > 50
+    assert (far.mean(1) == 0.25).all()
+    picked, _ = half._picked["it"]
+    assert len(set(picked)) == len(picked) == 3000 and 0.4 < np.mean(picked % 2) < 0.6
+    again = mixture({"it": fit, "other": other}, {"it": 3, "other": 1})
+    np.testing.assert_array_equal(half.draws(grid), again.draws(grid))
 
 
 def test_a_law_that_no_run_follows_exactly_has_the_drift_in_every_draw(grid):
@@ -259,7 +281,7 @@ def test_a_law_that_no_run_follows_exactly_has_the_drift_in_every_draw(grid):
     assert {law.name for law in LAWS.values() if not law.exact} >= {"curve", "position_by_step"}
     assert pose(grid, coupled).model.averaged and not pose(grid, inexact).model.averaged
     post = lb.fit(grid, inexact, num_chains=4, seed=0)
-    assert (post.sites["tau"] > 0).all() and post.weights[:, 1::2].any()
+    assert list(post.fits) == ["drift"] and (post.sites["tau"] > 0).all()
     every = lb.fit(grid, coupled, drift=lb.Drift(averaged=False), num_chains=4, seed=0)
     np.testing.assert_array_equal(post.sites["alpha"], every.sites["alpha"])
 
@@ -269,7 +291,7 @@ def test_the_default_law_of_one_input_averages_with_its_simpler_one(grid):
     law = find_law("power_shifted", one).with_priors(
         alpha=dist.LogNormal(-1.0, 0.3), t=dist.LogNormal(20.0, 1.0)
     )
-    (simpler,) = twins(pose(one, law))
+    _, simpler = components(pose(one, law)).values()
     assert (simpler.model.law.name, simpler.model.law.inputs) == ("power", ("tokens",))
     assert set(simpler.model.law.priors) == {"alpha"}
     assert simpler.model.drift is not None and simpler.measured.shape == pose(one, law).measured.shape

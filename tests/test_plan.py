@@ -5,21 +5,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize_scalar
+from simulated import given_posterior
 
 import lossband as lb
 from lossband.model.problem import pose
 from lossband.planning.allocation import allocate
 from lossband.planning.cost import Cost
 from lossband.planning.optimum import golden_section
-from lossband.posterior.forecast import Draws, draw_losses, drift_draws
+from lossband.posterior.forecast import drift_draws
 
 BUDGETS = [1e18, 1e20]
 OPTIONS = {"cost": None, "inference_tokens": 0.0, "bounds": None, "at": None, "levels": (0.9,)}
 
 
-def draws_of(sites, seed=0):
-    sites = {name: np.asarray(value, dtype=float) for name, value in sites.items()}
-    return Draws(sites, np.zeros((len(next(iter(sites.values()))), 8)), np.zeros((1, 0)), seed)
+def post_of(problem, sites):
+    """A posterior whose draws are given."""
+    return given_posterior(problem, {name: np.asarray(value, dtype=float) for name, value in sites.items()})
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +81,9 @@ def test_the_loss_there_holds_the_drift(default_post, default_plan):
     """Each draw's loss is that draw's forecast at its own optimum: the diagonal of all draws at all optima."""
     drawn, few = default_plan.draws.isel(budget=1), slice(0, 40)
     rows = pd.DataFrame({name: drawn[name].to_numpy() for name in ("params", "tokens")})
-    whole = draw_losses(default_post.problem, default_post._draws, rows[few].assign(run="new"), kind="mean")
+    whole = default_post.draws(rows[few], kind="mean").to_numpy()
     np.testing.assert_allclose(drawn["loss"][few], np.diag(whole), rtol=1e-9)
-    paired = drift_draws(default_post.problem, default_post._draws, rows, paired=True)
+    paired = default_post.assembled(lambda *mine: drift_draws(*mine, paired=True), rows)
     assert paired.std() > 0.001
 
 
@@ -162,7 +163,7 @@ def test_loops_are_chosen_among_whole_numbers():
         "t3": 0.5,
     }
     sites = {name: value * np.exp(rng.normal(0, 0.2, 12)) for name, value in medians.items()}
-    plan = allocate(problem, draws_of(sites), 1e20, **OPTIONS | {"bounds": {"loops": (1, 6)}})
+    plan = allocate(post_of(problem, sites), 1e20, **OPTIONS | {"bounds": {"loops": (1, 6)}})
     assert len(np.unique(plan.draws["loops"])) > 1
     sizes = np.geomspace(1e6, 1e12, 20001)
     for i in range(12):
@@ -172,7 +173,7 @@ def test_loops_are_chosen_among_whole_numbers():
         assert drawn["loops"] == T
         assert drawn["params"] == pytest.approx(sizes[brute[T].argmin()], rel=1e-3)
         assert drawn["loss"] == pytest.approx(brute[T].min(), rel=1e-7)
-    tight = allocate(problem, draws_of(sites), 1e20, **OPTIONS | {"bounds": {"loops": (1, 2)}})
+    tight = allocate(post_of(problem, sites), 1e20, **OPTIONS | {"bounds": {"loops": (1, 2)}})
     assert "most-loops" in {note.code for note in tight.notes}
 
 
@@ -183,7 +184,7 @@ def test_kaplan_s_exponent():
         loss=np.linspace(2, 3, 20)
     )
     sites = {"R": [2.5, 2.6], "p": [0.4, 0.6], "alpha_N": [0.08, 0.1], "alpha_D": [0.1, 0.05]}
-    plan = allocate(pose(table, "kaplan", drift=None), draws_of(sites), 1e20, **OPTIONS)
+    plan = allocate(post_of(pose(table, "kaplan", drift=None), sites), 1e20, **OPTIONS)
     np.testing.assert_allclose(plan.exponent, [0.1 / 0.18, 0.05 / 0.15], atol=1e-6)
 
 
@@ -220,7 +221,7 @@ def test_what_cannot_be_planned_is_refused(plain_post, given, message):
 def test_a_law_without_tokens_is_refused():
     table = pd.DataFrame({"params": np.geomspace(1e7, 1e9, 9), "loss": np.linspace(3, 2, 9)})
     with pytest.raises(lb.InputError, match="needs params and tokens"):
-        allocate(pose(table, "power", drift=None), draws_of({"E": [1.0]}), 1e20, **OPTIONS)
+        allocate(post_of(pose(table, "power", drift=None), {"E": [1.0]}), 1e20, **OPTIONS)
 
 
 def test_costs_and_the_tokens_they_leave_are_inverse(x64):

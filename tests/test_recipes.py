@@ -1,18 +1,16 @@
 """Recipes: the identity of the multiplier, brute force, and what a joint fit finds."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import brentq
+from simulated import given_posterior
 
 import lossband as lb
 from lossband.laws import LAWS
 from lossband.laws.recipe import PerRecipe, per_recipe
 from lossband.model.problem import pose
 from lossband.planning.recipes import Comparison, compare_recipes
-from lossband.posterior.forecast import Draws
 
 E, A, B, ALPHA = 1.8, 1.2, 0.9, 0.3  # recipe b needs (.9 / 1.2)^(1 / .3) = .38 times the compute of a
 
@@ -59,8 +57,7 @@ def fixed(sites, base="chinchilla", **apart):
     table = rows.assign(loss=np.linspace(2, 3, 16), recipe=1.0 + np.arange(16) % 2)
     problem = pose(table, per_recipe(LAWS[base], 2, pool=0.1, floor=0.0, apart=apart or None), drift=None)
     sites = {name: np.asarray(value, dtype=float) for name, value in sites.items()}
-    drawn = Draws(sites, np.zeros((2, 0)), np.zeros((2, 0)), 0)
-    return Comparison(SimpleNamespace(problem=problem, law=problem.model.law, _draws=drawn), ("a", "b"))
+    return Comparison(given_posterior(problem, sites), ("a", "b"))
 
 
 SITES = {
@@ -136,7 +133,8 @@ def test_equal_recipes_are_equal_laws():
 
 
 def test_the_drift_has_no_path_between_recipes():
-    problem = fixed(SITES).posterior.problem
+    fitted = fixed(SITES).posterior.problem
+    problem = pose(fitted.frame, fitted.model.law)
     assert set(problem.paths.knots) == {"params", "tokens"}
     rows = problem.frame.assign(recipe=2.0)
     np.testing.assert_allclose(problem.compute(rows), problem.compute(problem.frame))

@@ -11,7 +11,7 @@ import pytest
 import xarray
 
 import lossband as lb
-from lossband.posterior.posterior import FORMAT
+from lossband.posterior.tree import FORMAT
 
 
 def test_saved_posterior_predicts_bit_for_bit(default_post, grid, tmp_path):

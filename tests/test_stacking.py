@@ -13,6 +13,7 @@ from lossband import score
 from lossband.evaluation.compare import averaged_many
 from lossband.evaluation.refits import future, hidden_scores, runs_out
 from lossband.evaluation.stacking import clustered_se, stacking_weights, weigh_laws
+from lossband.inference.sampler import Sampler
 from lossband.model.measured import weigh
 from lossband.model.problem import pose
 
@@ -133,7 +134,7 @@ def test_a_refit_is_the_fit_of_what_was_left(posteriors, grid):
     """Hidden rows are not fitted, and padding to the whole table's shape changes nothing."""
     mask = (grid["params"] == grid["params"].max()).to_numpy()
     problem = posteriors["plain"].problem
-    (scores,), _ = hidden_scores([{"plain": problem}], [{"future": [mask]}], **QUICK)
+    (scores,), _ = hidden_scores([{"plain": problem}], [{"future": [mask]}], Sampler(200, 200), batch=1)
     post = lb.fit(problem.frame[~mask], "chinchilla", drift=None, num_warmup=200, num_samples=200)
     hidden = problem.frame[mask]
     losses, truth = np.log(post.draws(hidden)), np.log(grid["loss"][mask])
@@ -188,7 +189,8 @@ def test_compare_has_a_row_for_each_law(table, posteriors):
 
 def test_an_unhealthy_law_is_left_out_with_a_note(posteriors):
     ill = posteriors["plain"]
-    ill = replace(ill, health=replace(ill.health, rhat_max=1.3))
+    ((name, fit),) = ill.fits.items()
+    ill = replace(ill, fits={name: replace(fit, health=replace(fit.health, rhat_max=1.3))})
     mixed = lb.average(posteriors | {"plain": ill}, cuts=1, **QUICK)
     assert mixed.weights == {"default": 1.0, "plain": 0.0}
     assert mixed.notes[0].code == "unhealthy" and "R-hat 1.300" in mixed.notes[0].text
@@ -218,12 +220,15 @@ def test_an_average_mixes_by_weight(posteriors, grid):
     assert list(mixed.predict(new)) == list(posteriors["plain"].predict(new))
 
 
-def test_the_draws_picked_of_a_mixture_are_of_its_fits_with_and_without_drift(posteriors):
-    """Draws of the default alternate between its fits: evenly spaced picks took those of one kind alone."""
-    (picked, _) = lb.average(posteriors, weights={"default": 1.0, "plain": 1.0})._picked().values()
-    exact = posteriors["default"].sites["tau"].ravel()[picked] == 0
-    share = (posteriors["default"].sites["tau"] == 0).mean()
-    assert len(picked) == 2000 and 0.1 < share < 0.9 and abs(exact.mean() - share) < 4 * np.sqrt(0.25 / 2000)
+def test_an_average_is_a_posterior_whose_fits_are_the_laws(posteriors, tmp_path, grid):
+    mixed = lb.average(posteriors, weights={"default": 1.0, "plain": 1.0})
+    assert isinstance(mixed, lb.Posterior) and dict(mixed.fits) == posteriors
+    assert [name for name in mixed.parts if name.startswith("default, ")] and "plain" in mixed.parts
+    assert set(mixed.summary().index.get_level_values("fit")) == set(mixed.parts)
+    again = lb.load(mixed.save(tmp_path / "mixed.nc"))
+    assert again.weights == mixed.weights and np.array_equal(again.draws(grid), mixed.draws(grid))
+    exact, share = (mixed.sites["tau"] == 0).mean(), (posteriors["default"].sites["tau"] == 0).mean()
+    assert exact == pytest.approx(0.5 + 0.5 * share, abs=0.01)
 
 
 def test_many_tables_are_averaged_in_one_call(grid, posteriors):
@@ -250,7 +255,8 @@ def test_weights_that_are_none_are_refused(posteriors, weights, message):
 def test_laws_of_other_measurements_are_refused(posteriors):
     other = posteriors["plain"]
     frame = other.problem.frame.assign(loss=other.problem.frame["loss"] * 1.01)
-    other = replace(other, problem=replace(other.problem, frame=frame))
+    ((name, fit),) = other.fits.items()
+    other = replace(other, fits={name: replace(fit, problem=replace(fit.problem, frame=frame))})
     with pytest.raises(lb.InputError, match="different measurements"):
         lb.compare(posteriors | {"plain": other})
     with pytest.raises(lb.InputError, match="at least two laws"):

@@ -148,7 +148,7 @@ def test_the_package_hash_sees_every_source(tmp_path, monkeypatch):
     shutil.copytree(Path(_cache.__file__).parent, home, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(_cache, "__file__", str(home / "_cache.py"))
     hashes = [_cache.package_hash.__wrapped__()]
-    (home / "model" / "noise.py").write_text((home / "model" / "noise.py").read_text().replace("4.0", "5.0"))
+    (home / "model" / "noise.py").write_text((home / "model" / "noise.py").read_text() + "WIDTH = 5.0")
     hashes.append(_cache.package_hash.__wrapped__())
     (home / "model" / "noise.py").rename(home / "model" / "scatter.py")
     hashes.append(_cache.package_hash.__wrapped__())

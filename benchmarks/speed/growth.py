@@ -35,7 +35,7 @@ def rows(kind, count):
     clock, started = Compiling(), time.perf_counter()
     post = lb.fit(table, seed=0, **COUNTS, **options)
     seconds = time.perf_counter() - started - clock.seconds
-    steps = float(post.stats["steps"].mean())
+    steps = float(_only(post).stats["steps"].mean())
     return report | {
         "fit_s": seconds,
         "leapfrogs": steps,
@@ -83,7 +83,7 @@ def sets(kind, count):
     started = time.perf_counter()
     posts = lb.fit_many(tables, seed=0, **options)
     seconds = time.perf_counter() - started
-    steps = np.stack([post.stats["steps"] for post in posts])
+    steps = np.stack([_only(post).stats["steps"] for post in posts])
     return {
         "seconds": seconds,
         "fits_per_second": count / seconds,
@@ -99,15 +99,22 @@ def sets(kind, count):
     }
 
 
+def _only(post):
+    """The one fit of a posterior without drift."""
+    (fit,) = post.fits.values()
+    return fit
+
+
 def _held(post):
     """Megabytes of a posterior's arrays."""
+    fit = _only(post)
     arrays = [
-        *post.sites.values(),
-        *post.stats.values(),
-        *post.prior.values(),
-        post.weights,
-        post.effects,
-        post.log_density,
+        *fit.sites.values(),
+        *fit.stats.values(),
+        *fit.prior.values(),
+        fit.weights,
+        fit.effects,
+        fit.log_density,
     ]
     return sum(np.asarray(array).nbytes for array in arrays) / 1e6
 

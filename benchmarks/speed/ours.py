@@ -51,7 +51,10 @@ def _figures(post, watch):
     figures = {"seconds": watch.stop(), "draws": draws, "gradients": None}
     if post.health.pareto_k is not None:
         return figures | {"pareto_k": post.health.pareto_k, "ess_importance": post.health.ess_min}
-    return figures | {"gradients": post.stats["steps"].sum(), "divergences": post.health.divergences}
+    return figures | {
+        "gradients": sum(fit.stats["steps"].sum() for _, fit in post.parts.values()),
+        "divergences": post.health.divergences,
+    }
 
 
 class Stopwatch:

@@ -16,7 +16,7 @@ The package from top to bottom, imports pointing down:
 import importlib
 
 _HOME = {
-    "Average": "posterior.mixture",
+    "Average": "posterior.posterior",
     "Backtest": "evaluation.backtest",
     "Drift": "model.drift",
     "Health": "posterior.health",

@@ -35,14 +35,21 @@ def run(args):
             "ok": post.health.ok,
             "notes": [vars(n) for n in post.health.notes],
         }
-        coefficients = {name: row.to_dict() for name, row in summary.iterrows()}
+        fits = {name: _rows(fit.summary()) for name, (_, fit) in post.parts.items()}
         show_json(
             {
                 "file": str(args.out),
                 "law": post.law.name,
                 "health": health,
-                "coefficients": coefficients,
+                "cited": post.cited,
+                "coefficients": fits[post.cited],
+                "fits": fits,
             }
         )
     else:
         print(summary)
+
+
+def _rows(table):
+    """A table as plain data: site -> column -> number."""
+    return {name: row.to_dict() for name, row in table.iterrows()}

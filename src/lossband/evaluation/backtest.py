@@ -8,7 +8,7 @@ import pandas as pd
 from .. import score
 from ..errors import InputError
 from ..inference.fit import fit_many
-from ..model.problem import read_new
+from ..model.problem import NewRows
 from ..posterior.bands import LEVELS, named, summarise
 from ..runs.arrays import clock_of
 from ..runs.table import read_runs
@@ -148,15 +148,16 @@ def _hidden(table, by, cut, is_share):
 
 def _scored(post, rows, cut, levels):
     """The hidden rows with their forecasts and scores."""
-    drawn = post.draws(rows, kind="observation").to_numpy()
-    frame = summarise(post.problem, read_new(post.problem, rows), drawn, kind="observation", levels=levels)
+    new = NewRows.of(rows)
+    drawn = post.draws(new, kind="observation").to_numpy()
+    frame = summarise(post.problem, new.checked(post.problem), drawn, kind="observation", levels=levels)
     losses = np.log(drawn)
     truth = np.log(rows["loss"].to_numpy(float))
     frame.insert(0, "hidden", cut)
     extra = [c for c in rows if c not in frame and c not in ("loss_se",)]
     frame = pd.concat([frame, rows[extra].reset_index(drop=True)], axis=1)
     frame["pit"], frame["crps"] = score.pit(losses, truth), score.crps(losses, truth)
-    frame["log_score"], frame["bias"] = post.log_score(rows) + truth, np.median(losses, 0) - truth
+    frame["log_score"], frame["bias"] = post.log_score(new) + truth, np.median(losses, 0) - truth
     for level in levels:
         frame[f"inside_{named(level)}"] = score.covered(losses, truth, level)
     return frame

@@ -10,12 +10,14 @@ worth one cut-off, pulls the K weights towards equal ones. Source: Yao et al. 20
 leave-future-out in place of leave-one-out (Buerkner et al. 2020).
 """
 
+import numpy as np
 import pandas as pd
 
 from ..errors import InputError, Note
 from ..inference.batches import sample
+from ..inference.sampler import Sampler
 from ..model.problem import pose, widest
-from ..posterior.mixture import _average
+from ..posterior.posterior import mixture
 from .refits import future, hidden_scores, runs_out
 from .stacking import clustered_se, weigh_laws
 
@@ -61,8 +63,8 @@ def compare(
         "future": future(problems.values(), cuts),
         "run": runs_out(frame, problems.values(), group, folds, seed),
     }
-    counts = dict(num_warmup=num_warmup, num_samples=num_samples, seed=seed, batch=batch, progress=progress)
-    (scores,), ill = hidden_scores([problems], [plans], **counts)
+    options = dict(seed=seed, batch=batch, progress=progress)
+    (scores,), ill = hidden_scores([problems], [plans], Sampler(num_warmup, num_samples), **options)
     weights, about = weigh_laws(scores, list(kept))
     table = pd.DataFrame({"weight": pd.Series(weights).reindex(list(posteriors), fill_value=0.0)})
     for scheme in plans:
@@ -85,17 +87,18 @@ def average(posteriors, *, weights=None, **options):
         options: of `compare`: cuts, num_samples, seed, ...
 
     Returns:
-        an `Average`, which forecasts as a posterior does.
+        a `Posterior` whose `fits` are those given; its `notes` say how the weights came about.
     """
     _check(posteriors)
     if weights is None:
         kept, notes = _healthy(posteriors)
         problems = {name: posteriors[name].problem for name in kept}
         cuts = future(problems.values(), options.pop("cuts", 4))
-        (scores,), _ = hidden_scores([problems], [{"future": cuts}], **options)
+        sampler, options = Sampler.of(options, num_samples=500)
+        (scores,), _ = hidden_scores([problems], [{"future": cuts}], sampler, **options)
         weights, about = weigh_laws(scores, list(kept))
-        return _average(posteriors, weights, [*sum(notes.values(), []), *about])
-    return _average(posteriors, dict(weights), [])
+        return mixture(posteriors, weights, [*sum(notes.values(), []), *about])
+    return mixture(posteriors, weights)
 
 
 def averaged(table, laws, **options):
@@ -125,23 +128,23 @@ def averaged_many(
         num_warmup, num_samples, seed, batch, progress: as in `fit_many`, for the fits and the refits.
 
     Returns:
-        a list of `Average`, in the order of the tables.
+        a list of `Posterior`, in the order of the tables.
     """
     laws = laws if isinstance(laws, dict) else {name: {"law": name} for name in laws}
     sets = [{name: pose(table, least=least, **model) for name, model in laws.items()} for table in tables]
-    counts = dict(num_warmup=num_warmup, num_samples=num_samples, seed=seed, batch=batch, progress=progress)
-    fitted = {name: sample([problems[name] for problems in sets], **counts) for name in laws}
+    sampler, options = Sampler(num_warmup, num_samples), dict(seed=seed, batch=batch, progress=progress)
+    fitted = {name: sample([problems[name] for problems in sets], sampler, **options) for name in laws}
     posteriors = [{name: fitted[name][i] for name in laws} for i in range(len(sets))]
     kept = [_healthy(each) for each in posteriors]
     healthy = [
         {name: problems[name] for name in names} for problems, (names, _) in zip(sets, kept, strict=True)
     ]
     plans = [{"future": future(problems.values(), cuts)} for problems in healthy]
-    scores, _ = hidden_scores(healthy, plans, **counts)
+    scores, _ = hidden_scores(healthy, plans, sampler, **options)
     averages = []
     for each, table, problems, (_, notes) in zip(posteriors, scores, healthy, kept, strict=True):
         weights, about = weigh_laws(table, list(problems))
-        averages.append(_average(each, weights, [*sum(notes.values(), []), *about]))
+        averages.append(mixture(each, weights, [*sum(notes.values(), []), *about]))
     return averages
 
 
@@ -191,7 +194,7 @@ def _ills(post):
     health = post.health
     if health.pareto_k is not None:
         return [f"Pareto k {health.pareto_k:.2f}"] if not health.pareto_k < PARETO_K else []
-    diverging = health.divergences / post.stats["energy"].size
+    diverging = health.divergences / sum(np.prod(fit.shape) for _, fit in post.parts.values())
     checks = {
         f"R-hat {health.rhat_max:.3f}": health.rhat_max < RHAT,
         f"{diverging:.1%} of the draws diverge": diverging < DIVERGING,

@@ -43,12 +43,14 @@ def runs_out(frame, problems, group, folds, seed):
     return [mask for mask in masks if all(_enough(problem, ~mask) for problem in problems)]
 
 
-def hidden_scores(sets, plans, *, num_warmup=400, num_samples=500, seed=0, batch=16, progress=None):
+def hidden_scores(sets, plans, sampler, **options):
     """Refit every law without each mask's rows, and score its forecasts of them; one law's refits run together.
 
     Args:
         sets: a list of name -> `Problem`, the laws of one table each.
         plans: for each, scheme -> masks `(row,)`.
+        sampler: the `Sampler` of the refits.
+        options: of `lossband.inference.batches.sample`: seed, batch, progress.
 
     Returns:
         a list of frames, one row a hidden row, law, scheme and cut: `law`, `scheme`, `cut`, `row`, `run` and the scores of ln
@@ -63,14 +65,7 @@ def hidden_scores(sets, plans, *, num_warmup=400, num_samples=500, seed=0, batch
             for scheme, masks in plan.items()
             for cut, mask in enumerate(masks)
         ]
-        refits = sample(
-            [_without(sets[i][name], mask) for i, _, _, mask in jobs],
-            num_warmup,
-            num_samples,
-            seed=seed,
-            batch=batch,
-            progress=progress,
-        )
+        refits = sample([_without(sets[i][name], mask) for i, _, _, mask in jobs], sampler, **options)
         for (i, scheme, cut, mask), post in zip(jobs, refits, strict=True):
             scores[i].append(
                 _scored(post, sets[i][name].frame[mask]).assign(law=name, scheme=scheme, cut=cut)

@@ -10,75 +10,95 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from .. import score
 from .._cache import digest
 from ..errors import InputError
-from ..model.problem import coefficients, twins
+from ..model.problem import coefficients, components
+from ..posterior.fit_result import Fit, data_hash
 from ..posterior.health import examine
-from ..posterior.mixture import alternate
 from ..posterior.netcdf import load
-from ..posterior.posterior import Posterior, data_hash, fit_weights
+from ..posterior.posterior import Posterior, mixture
+from ..runs.arrays import double
 from . import laplace
 from .blas import OneThread
 from .nuts import KEEP, TUNE, WHITEN
 from .programs import compiled, computed, spread
 from .store import TRACING, keep_compiled
 
-STRETCH = 100  # draws a call of the compiled program: the unit of the progress bar
+SHARPNESS = (
+    2.7  # of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
+)
+BLOCK = 100  # draws a call of the compiled program: the unit of the progress bar
 
 
-def sample(
-    problems,
-    num_warmup=400,
-    num_samples=1000,
-    num_chains=4,
-    *,
-    seed=0,
-    method="nuts",
-    progress=None,
-    batch=16,
-    executor=None,
-    folder=None,
-):
-    """Posteriors of problems, in their order: those of one model and one size run together, `batch` at a time.
+def sample(problems, sampler, *, seed=0, progress=None, batch=16, executor=None, folder=None):
+    """Posteriors of problems, in their order; a problem whose drift is averaged is fitted as each of its `components`.
 
-    A problem whose drift is averaged is fitted as it is and as its `twins`. `executor` and
-    `folder` as in `lossband.fit_many`.
+    Args:
+        problems: `Problem`s.
+        sampler: the `Sampler`.
+        seed: of the draws.
+        progress: True or False; None shows a bar on a terminal only.
+        batch: at most so many problems at once in one program.
+        executor: as in `lossband.fit_many`.
+        folder: as in `lossband.fit_many`.
     """
-    averaged = [i for i, problem in enumerate(problems) if problem.model.averaged]
-    others = [twins(problems[i]) for i in averaged]
-    every = [*problems, *(other for each in others for other in each)]
-    options = (num_warmup, num_samples, num_chains), method, seed
-    paths = [folder and Path(folder) / f"{_name(problem, options)}.nc" for problem in every]
-    posteriors = [_kept(*each) for each in zip(paths, every, strict=True)]
-    chunks = list(_chunks(every, posteriors, batch, whole=executor is not None))
-    with _bar(progress, len(chunks) * (1 if executor else _num_steps(num_warmup, num_samples))) as bar:
-        jobs = [([every[i] for i in chunk], size, *options) for chunk, size in chunks]
+    parts = [components(problem) for problem in problems]
+    every = [each for mixed in parts for each in mixed.values()]
+    fits = iter(_fits(every, sampler, seed, progress, batch, executor, folder))
+    posteriors = []
+    for problem, mixed in zip(problems, parts, strict=True):
+        named = {name: next(fits) for name in mixed}
+        weights = fit_weights(named) if problem.model.law.crossed and len(named) > 1 else None
+        posteriors.append(mixture(named, weights))
+    return posteriors
+
+
+def _fits(problems, sampler, seed, progress, batch, executor, folder):
+    """The `Fit` of each problem: those of one model and one size run together, and those in the folder are read."""
+    options = sampler, seed
+    paths = [folder and Path(folder) / f"{_name(problem, options)}.nc" for problem in problems]
+    fits = [_kept(*each) for each in zip(paths, problems, strict=True)]
+    chunks = list(_chunks(problems, fits, batch, whole=executor is not None))
+    with _bar(progress, len(chunks) * (1 if executor else _num_steps(sampler))) as bar:
+        jobs = [([problems[i] for i in chunk], size, *options) for chunk, size in chunks]
         for (chunk, _), fitted in zip(chunks, _run(executor, jobs, bar), strict=True):
-            for i, posterior in zip(chunk, fitted, strict=True):
-                posteriors[i] = posterior
+            for i, fit in zip(chunk, fitted, strict=True):
+                fits[i] = fit
                 if folder:
                     Path(folder).mkdir(parents=True, exist_ok=True)
-                    posterior.save(paths[i])
-    rest = iter(posteriors[len(problems) :])
-    for i, each in zip(averaged, others, strict=True):
-        parts = [posteriors[i], *(next(rest) for _ in each)]
-        weights = fit_weights(parts) if problems[i].model.law.crossed else None
-        posteriors[i] = alternate(parts, weights)
-    return posteriors[: len(problems)]
+                    Posterior.of(fit).save(paths[i])
+    return fits
 
 
-def _chunks(problems, posteriors, batch, *, whole):
-    """(positions of problems of one model and size without a posterior, how many of them one program takes).
+def fit_weights(fits):
+    """Weights of fits to one table, name -> number: proportional to exp(e times the expected log density per row).
+
+    The expected log density of new rows like the training rows is WAIC's (Watanabe 2010). A fit that describes the
+    rows worse by a nat each is nearly left out, and fits that describe them alike weigh the same, however many rows
+    there are: what is seen inside the data says little of which fit forecasts better (benchmarks/README.md).
+
+    Args:
+        fits: name -> `Fit`.
+    """
+    densities = [fit.log_density.reshape(-1, fit.log_density.shape[-1]) for fit in fits.values()]
+    expected = np.array([np.mean(score.mixture(each) - each.var(0)) for each in densities])
+    weights = np.exp(SHARPNESS * (expected - expected.max()))
+    return dict(zip(fits, (weights / weights.sum()).tolist(), strict=True))
+
+
+def _chunks(problems, fits, batch, *, whole):
+    """(positions of problems of one model and size without a fit, how many of them one program takes).
 
     As many as one program takes, or, as a unit of work for an executor, a `whole` batch.
     """
     groups = {}
     for i, problem in enumerate(problems):
-        groups.setdefault((problem.model, problem.size), []).append(i)
+        groups.setdefault((problem.model.fitted, problem.size), []).append(i)
     size = _together(batch, max(map(len, groups.values()), default=1))  # one number of tables, one program
     step = batch if whole else size
     for group in groups.values():
-        left = [i for i in group if posteriors[i] is None]
+        left = [i for i in group if fits[i] is None]
         yield from ((left[i : i + step], size) for i in range(0, len(left), step))
 
 
@@ -126,8 +146,8 @@ def _submit(executor, job):
 
 
 def _name(problem, options):
-    """What a posterior is kept under: its data, what its model computes, the options, the version."""
-    identity = computed(problem.model, problem.size)
+    """What a fit is kept under: its data, what its model computes, the options, the version."""
+    identity = computed(problem.model.fitted, problem.size)
     if identity is None:
         raise InputError(
             f"folder= cannot keep fits of the law {problem.model.law.name!r}: it calls back into Python, so that "
@@ -138,77 +158,79 @@ def _name(problem, options):
 
 
 def _kept(path, problem):
-    """The problem's posterior in a file, if it is there."""
+    """The problem's fit in a file, if it is there."""
     if not path or not path.exists():
         return None
-    return replace(load(path, law=problem.model.law), problem=problem)
+    model = problem.model
+    ((_, fit),) = load(path, law=model.law, noise=model.noise, drift=model.drift).parts.values()
+    return replace(fit, problem=problem)
 
 
-def fit_chunk(problems, size, counts, method, seed, bar=None):
-    """Posteriors of problems of one model and one size, by programs that take `size` of them: a unit of work for any process."""
+def fit_chunk(problems, size, sampler, seed, bar=None):
+    """The `Fit`s of problems of one model and one size, by programs that take `size` of them: a unit of work for any process."""
     bar = _bar(False, 1) if bar is None else bar
     parts = [problems[i : i + size] for i in range(0, len(problems), size)]
-    with jax.enable_x64(True), OneThread():
+    with double(), OneThread():
         keep_compiled()
         padded = ((part + part[-1:] * (size - len(part)), len(part)) for part in parts)
-        return [post for full, wanted in padded for post in _sample(full, wanted, *counts, method, seed, bar)]
+        return [fit for full, wanted in padded for fit in _sample(full, wanted, sampler, seed, bar)]
 
 
-def _num_steps(num_warmup, num_samples):
-    """Ticks of the progress bar: the mode, every stretch of draws, and the finish."""
-    length = min(STRETCH, num_samples)
-    return 2 + -(-num_warmup // length) - (-num_samples // length)
+def _num_steps(sampler):
+    """Ticks of the progress bar: the mode, every block of draws, and the finish."""
+    length = min(BLOCK, sampler.num_samples)
+    return 2 + -(-sampler.num_warmup // length) - (-sampler.num_samples // length)
 
 
-def _sample(problems, wanted, num_warmup, num_samples, num_chains, method, seed, bar):
-    """Posteriors of the first `wanted` problems of one model and one size; every array has a leading axis of problems."""
+def _sample(problems, wanted, sampler, seed, bar):
+    """Fits of the first `wanted` problems of one model and one size; every array has a leading axis of problems."""
+    num_chains, num_samples = sampler.num_chains, sampler.num_samples
     devices = spread(len(problems), num_chains)
     with TRACING:
-        begin, draw, propose, finish = compiled(problems[0].model, problems[0].size, devices)
+        begin, draw, propose, finish = compiled(problems[0].model.fitted, problems[0].size, devices)
     runs, measured = jax.tree.map(lambda *leaves: np.stack(leaves), *(problem.arrays for problem in problems))
     number = np.int64(seed)
     bar.set_description("finding the mode")
     chains, measured, found, prior = begin(runs, measured, number, num_chains=num_chains)
     jax.block_until_ready(found)
     bar.update()
-    if method == "nuts":
-        stretches = _nuts(draw, runs, measured, chains, num_warmup, num_samples, bar)
+    if sampler.method == "nuts":
+        blocks = _nuts(draw, runs, measured, chains, sampler, bar)
     else:
         count = num_chains * num_samples
         proposals = map(np.asarray, propose(runs, measured, chains, number, count=count))
-        found, stretches = _laplace(*proposals, found, (num_chains, num_samples), seed)
+        found, blocks = _laplace(*proposals, found, (num_chains, num_samples), seed)
     bar.set_description("finishing")
-    kept = [finish(runs, measured, stretch["position"], stretch["weights"]) for stretch in stretches]
+    kept = [finish(runs, measured, block["position"], block["weights"]) for block in blocks]
     stats, kept = jax.tree.map(
-        lambda *parts: np.concatenate(parts, axis=2)[:, :, :num_samples], *zip(stretches, kept, strict=True)
+        lambda *parts: np.concatenate(parts, axis=2)[:, :, :num_samples], *zip(blocks, kept, strict=True)
     )
     bar.update()
     each = jax.tree.map(np.asarray, (stats, kept, found, prior))
     with TRACING:
         return [
-            _posterior(p, *jax.tree.map(lambda leaf: leaf[i], each), seed)
-            for i, p in enumerate(problems[:wanted])
+            _fit(p, *jax.tree.map(lambda leaf: leaf[i], each), seed) for i, p in enumerate(problems[:wanted])
         ]
 
 
-def _nuts(draw, runs, measured, chains, num_warmup, num_samples, bar):
-    """Stretches of draws after warm-up: dicts of `(problem, chain, draw, ...)`."""
-    stretches, length = [], min(STRETCH, num_samples)
-    warming = -(-num_warmup // length)
+def _nuts(draw, runs, measured, chains, sampler, bar):
+    """Blocks of draws after warm-up: dicts of `(problem, chain, draw, ...)`."""
+    blocks, length = [], min(BLOCK, sampler.num_samples)
+    warming = -(-sampler.num_warmup // length)
     learning = [WHITEN] * (warming - 1) + [
         TUNE
     ]  # at last the step size alone, in the whitening that the draws are taken in
-    for adapt in learning + [KEEP] * -(-num_samples // length):
+    for adapt in learning + [KEEP] * -(-sampler.num_samples // length):
         bar.set_description("sampling" if adapt == KEEP else "warming up")
-        chains, stretch = draw(runs, measured, chains, np.int32(adapt), length=length)
+        chains, block = draw(runs, measured, chains, np.int32(adapt), length=length)
         if adapt == KEEP:
-            stretches.append(jax.block_until_ready(stretch))
+            blocks.append(jax.block_until_ready(block))
         bar.update()
-    return stretches
+    return blocks
 
 
 def _laplace(draws, weights, log_weights, found, shape, seed):
-    """Importance-corrected draws as one stretch, and what was found with the Pareto k and the effective draws."""
+    """Importance-corrected draws as one block, and what was found with the Pareto k and the effective draws."""
     chosen, k, effective = zip(*(laplace.correct(each, shape, seed) for each in log_weights), strict=True)
     kept = {
         name: np.stack([of_one[i] for of_one, i in zip(values, chosen, strict=True)])
@@ -219,14 +241,14 @@ def _laplace(draws, weights, log_weights, found, shape, seed):
     return found, [kept | {"energy": flat, "diverging": flat > 0, "steps": flat, "acceptance": flat + 1}]
 
 
-def _posterior(problem, stats, kept, found, prior, seed):
-    """One problem's `Posterior`, its rows back in the user's order."""
+def _fit(problem, stats, kept, found, prior, seed):
+    """One problem's `Fit`, its rows back in the user's order."""
     sites, weights, effects, log_density = kept
     rows = np.argsort(problem.order)
     weights = weights[..., : problem.pieces]  # the padding's own are of no use
     stats = {name: stats[name] for name in ("energy", "diverging", "steps", "acceptance")}
     health = examine(sites, stats, found, prior, problem, coefficients(problem))
-    return Posterior(problem, sites, weights, effects, stats, log_density[..., rows], prior, health, seed)
+    return Fit(problem, sites, weights, effects, stats, log_density[..., rows], prior, health, seed)
 
 
 def _bar(progress, total):

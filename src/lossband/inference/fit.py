@@ -7,8 +7,10 @@ import numpy as np
 
 from ..errors import InputError
 from ..model.problem import pose
+from ..runs.arrays import double
 from .batches import sample
 from .programs import compiled
+from .sampler import Sampler
 from .store import keep_compiled
 
 
@@ -88,24 +90,14 @@ def fit_many(
     Returns:
         a list of `Posterior`s in the order of the tables, each as `fit` would return it up to rounding.
     """
-    for name, value in {
-        "num_warmup": num_warmup,
-        "num_samples": num_samples,
-        "num_chains": num_chains,
-    }.items():
-        if not (isinstance(value, int) and value > 0):
-            raise InputError(
-                f"{name}= got {value!r}; expected a whole number above 0.", "Leave it out for the default."
-            )
-    if method not in ("nuts", "laplace"):
-        raise InputError(f"method= got {method!r}; expected 'nuts' or 'laplace'.", "Leave it out for NUTS.")
+    sampler = Sampler(num_warmup, num_samples, num_chains, method)
     if errors not in ("raise", "return"):
         raise InputError(f"errors= got {errors!r}; expected 'raise' or 'return'.", "Leave it out to raise.")
     found = [_posed(table, errors, law, noise=noise, drift=drift, columns=columns) for table in tables]
     fitted = sample(
         [each for each in found if not isinstance(each, InputError)],
-        *(num_warmup, num_samples, num_chains),
-        **dict(seed=seed, method=method, progress=progress, batch=batch, executor=executor, folder=folder),
+        sampler,
+        **dict(seed=seed, progress=progress, batch=batch, executor=executor, folder=folder),
     )
     fitted = iter(fitted)
     return [each if isinstance(each, InputError) else next(fitted) for each in found]
@@ -135,10 +127,10 @@ def numpyro_model(runs, law=None, *, noise="student-t", drift="default", columns
     problem = pose(runs, law, noise=noise, drift=drift, columns=columns)
     arrays = problem.arrays
     if observe:
-        with jax.enable_x64(True):
+        with double():
             keep_compiled()
             stacked = jax.tree.map(lambda leaf: np.asarray(leaf)[None], arrays)
-            begin, *_ = compiled(problem.model, problem.size)
+            begin, *_ = compiled(problem.model.fitted, problem.size)
             _, measured, _, _ = begin(*stacked, np.int64(seed), num_chains=4)
         arrays = arrays[0], jax.tree.map(lambda leaf: np.asarray(leaf)[0], measured)
     return functools.partial(problem.model, *arrays, observe=observe)

@@ -4,7 +4,6 @@ import functools
 import math
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
@@ -13,7 +12,8 @@ from .._lazy import numpyro
 from ..model.drift import Drift
 from ..model.measured import Measured
 from ..model.noise import Noise
-from ..runs.arrays import Runs, Unit
+from ..model.tails import NOISES
+from ..runs.arrays import Runs, Unit, double
 from . import laplace
 from .coordinates import Space
 from .mode import find_mode, prior_draw, values_in
@@ -130,7 +130,8 @@ def computed(model, size):
     constants or helpers changed is another. Of a law that comes with the package it reads the code instead.
     """
     form, shapes = size
-    plain = type(model.noise) is Noise and type(model.drift) in (Drift, type(None))
+    tails = NOISES.get(model.noise.tails.name) == model.noise.tails
+    plain = tails and type(model.noise) is Noise and type(model.drift) in (Drift, type(None))
     if plain and (code := model.law.code):  # tracing takes longer than sampling
         return digest(code, repr((form, shapes, model.noise, model.drift, model.known_errors)))
     ours = model.law.curve.__module__.startswith(__package__)
@@ -143,7 +144,7 @@ def computed(model, size):
         density = space.potential if ours else jax.value_and_grad(space.potential)
         return values, point, space.constrained(point), density(point)
 
-    with jax.enable_x64(True):
+    with double():
         arrays = jax.tree.unflatten(form, [jax.ShapeDtypeStruct(shape, float) for shape in shapes])
         jaxpr, out = jax.make_jaxpr(everything, return_shape=True)(*arrays, jax.eval_shape(jax.random.key, 0))
     return identity_of(jaxpr, jax.tree.structure(out), form, model.noise, model.drift, model.known_errors)
@@ -162,10 +163,13 @@ def complete(model, runs, measured, position, weights):
     sites = values_in(trace)
     pieces = measured.drift.shape[1]
     residual = measured.log_loss - likelihood.location - measured.loadings @ weights
-    scale = jnp.sqrt(sites["sigma"] ** 2 + measured.log_loss_se**2)
-    return (
-        sites,
-        weights[:pieces],
-        weights[pieces:],
-        model.noise.log_density(residual, scale) - measured.log_loss,
-    )
+    return sites, weights[:pieces], weights[pieces:], _densities(model, measured, residual, sites)
+
+
+def _densities(model, measured, residual, sites):
+    """Log density of each row's loss given the rest, `(row,)`: the scatter, a known error, the process along the run."""
+    tails, sigma = model.noise.tails, sites["sigma"]
+    if model.known_errors or model.noise.ou:
+        variance = measured.log_loss_se**2 + sites.get("sigma_ou", 0.0) ** 2
+        return tails.log_density_plus_normal(residual, sigma, variance) - measured.log_loss
+    return tails.log_density(residual, sigma) - measured.log_loss

@@ -37,6 +37,9 @@ class Law:
     crossed: bool = (
         False  # an averaged drift is of four fits: this law and its simpler one, each with drift and without
     )
+    absent: dict = field(
+        default_factory=dict
+    )  # coefficient -> its value in a simpler law that lacks it; 0 by default
     exact: bool = True  # False: no run follows it exactly, so that an averaged drift is in every draw of it all the same
 
     def __call__(self, runs):

@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import jax
 import numpy as np
 
 from .._lazy import numpyro
 from ..errors import InputError, listed, nearest
-from ..runs.arrays import Column, Unit
+from ..runs.arrays import Column, Unit, double
 from ..runs.table import INPUTS, numbers, varying
 from .law import LAWS, Law
 
@@ -58,7 +57,7 @@ def one_input(found, frame):
 def _inputs_read(curve, frame):
     """The columns that a user's function reads, found by running it once on the frame."""
     watch = _Watch(frame)
-    with jax.enable_x64(True), numpyro.handlers.seed(rng_seed=0):
+    with double(), numpyro.handlers.seed(rng_seed=0):
         curve(watch)
     if not watch.read:
         raise InputError(

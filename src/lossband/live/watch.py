@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..inference.batches import sample
+from ..inference.sampler import Sampler
 from ..posterior.bands import LEVELS, Forecast, named
 from ..posterior.posterior import Posterior
 from ..runs.arrays import clock_of
@@ -56,13 +57,19 @@ def watch(
     ask = prepare(
         runs, until, schedule=schedule, earlier=earlier, target=target, columns=columns, drift=drift
     )
-    counts = num_warmup, num_samples, num_chains
-    return outlooks([ask], *counts, seed=seed, method=method, progress=progress)[0]
+    counts = dict(num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains, method=method)
+    return outlooks([ask], seed=seed, progress=progress, **counts)[0]
 
 
-def outlooks(asked, num_warmup=300, num_samples=500, num_chains=4, **options):
-    """The `Outlook` of each prepared run; those of one law and one size are fitted together."""
-    posteriors = sample([ask.problem for ask in asked], num_warmup, num_samples, num_chains, **options)
+def outlooks(asked, **options):
+    """The `Outlook` of each prepared run; those of one law and one size are fitted together.
+
+    Args:
+        asked: what `prepare` returns.
+        options: of `Sampler` and of `lossband.inference.batches.sample`.
+    """
+    sampler, options = Sampler.of(options, num_warmup=300, num_samples=500)
+    posteriors = sample([ask.problem for ask in asked], sampler, **options)
     return [
         Outlook(post, ask.seen, ask.ahead, ask.target, ask.notes)
         for post, ask in zip(posteriors, asked, strict=True)

@@ -3,19 +3,24 @@ r"""Drift: how the real loss departs from the law, inside the data and beyond th
     drift(x) = tau [w + sum_j W_j(x_j)] + kappa h(x)
 
 W_j is a Brownian motion in log10 of input j, zero at the centre of the data, with variance (share_j^2 spread^2 / range_j)
-per decade: spread is the standard deviation of the training ln losses and range_j the decades that the training
-rows span in input j, share_j the part of the variation that the input accounts for, so that `tau` is the share
-of the training variation that the law may miss, whatever the loss, the input and their units. w ~ Normal(0, (spread / 10)^2) is the departure at the centre: if the law were exact there, a curve
-of hardly more points than the paths have pieces would fix its level the better the smaller sigma is, a neck in which samplers stick.
-h is the number of decades of compute beyond the largest training run, zero
-inside the data: it widens forecasts and leaves the fit alone.
+per decade: spread is the standard deviation of the training ln losses, range_j the decades that the training rows span in
+input j, and share_j the part of the variation that the input accounts for. So `tau` is the share of the training variation
+that the law may miss, whatever the loss, the input and their units. w ~ Normal(0, (spread / 10)^2) is the departure at the
+centre. Without it, curves with few points create a funnel: as sigma shrinks the level becomes exactly determined, and NUTS
+diverges.
+
+kappa h(x) is the extrapolation term, the "edge": h is the number of decades of compute beyond the largest training run,
+zero inside the data. It widens and moves forecasts and leaves the fit alone.
 
 Between knots a path is drawn straight; where the centre is no knot, the path is that straight line less its value at the
 centre. On the knots, W_j is linear in independent standard normal weights, which are integrated out in closed form while
-sampling (see noise.py) and drawn afterwards.
+sampling (see likelihood.py) and drawn afterwards.
+
+A drift of your own is a subclass of `AbstractDrift` whose `bind` gives a `BoundDrift`.
 """
 
-from dataclasses import dataclass
+import abc
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -31,47 +36,122 @@ LEVEL = 0.1  # sd of the departure at the centre, as a share of the spread
 BEYOND = 0.05 * 1.25 ** np.arange(32)  # widths of the pieces beyond, decades: they reach 250 decades out
 
 
-@dataclass(frozen=True)
-class Drift:
-    """The priors of the drift.
+class AbstractDrift(abc.ABC):
+    """A family of departures from the law, with priors on its scales; equal ones share their compiled programs.
 
-    tau: median and log-width of the share of the training variation that the law may miss.
+    averaged: forecast with a mixture of two fits or more, with the drift and without.
+    """
+
+    averaged = True
+
+    @abc.abstractmethod
+    def sample_scales(self):
+        """Sample the scales with NumPyro: site -> value."""
+
+    @abc.abstractmethod
+    def bind(self, frame, unit, compute, along):
+        """The drift of one table, a `BoundDrift`.
+
+        Args:
+            frame: the checked training rows.
+            unit: their `Unit`: centres of the inputs, spread of ln loss.
+            compute: `(row,)` training compute, up to a constant.
+            along: names of the inputs along which the law may drift.
+        """
+
+    def fitted(self):
+        """The part of it that a fit sees: drifts that are alike inside the data share their compiled programs."""
+        return self
+
+    def beyond_only(self):
+        """What is left of it where the law is taken as exact inside the data; None for nothing."""
+        return None
+
+    def reach(self, scales, pieces):
+        """Scale of each column of the basis, `(pieces,)`: by default the one scale that there is."""
+        (scale,) = scales.values()
+        return jnp.full(pieces, scale)
+
+
+class BoundDrift(abc.ABC):
+    """The drift of one table: linear in standard normal weights inside the data, anything beyond them."""
+
+    @abc.abstractmethod
+    def inside(self, frame):
+        """Basis at rows, `(row, k)`: what a unit of each weight, times its scale, adds to ln loss."""
+
+    def draw(self, sites, weights, frame, compute, rng, *, paired=False):
+        """Draws of the drift at rows, `(sample, row)`.
+
+        Args:
+            sites: site -> `(sample,)` or more; empty of the drift's own in draws of a fit without drift.
+            weights: `(sample, k)` fitted weights, times their scales.
+            frame: checked rows.
+            compute: `(row,)` their training compute.
+            rng: a NumPy generator: the same one gives the same draws, in `moments` too.
+            paired: row i is for draw i alone, as where each draw has its own optimum: `(sample,)`.
+        """
+        return along(weights, self.inside(frame), paired)
+
+    def moments(self, sites, weights, frame, compute, rng):
+        """Mean and variance of the drift at rows given each draw, both `(sample, row)`; arguments as of `draw`."""
+        return weights @ self.inside(frame).T, 0.0
+
+
+def along(weights, basis, paired=False):
+    """Weights `(sample, k)` times a basis `(row, k)`: `(sample, row)`, or `(sample,)` where rows and draws are pairs."""
+    return (weights * basis).sum(1) if paired else weights @ basis.T
+
+
+@dataclass(frozen=True)
+class Drift(AbstractDrift):
+    """The default drift: Brownian along each input inside the data, an extrapolation term beyond them.
+
+    tau: median and log-width of the share of the training variation that the law may miss; None for a law that is
+        taken as exact inside the data, where only the edge is left.
     edge: median departure per decade of compute beyond the data, as a share of the mean slope of ln loss over the
-        decades that the rows span. It is in every draw, for no law is exact where nobody looked. Its scale is
+        decades that the rows span. It is in every draw: no law is exact where nobody looked. Its scale is
         LogNormal(ln edge, 1): most sweeps go on as they were, some do not (benchmarks/README.md).
     mean: mean of that departure, where the law has several inputs: along the frontier real losses end below the
         law more often than above it (benchmarks/README.md).
-    averaged: let every other draw take the law as exact inside the data, without paths; or, where the law has a `simpler` one, be of that.
-        Errors inside the data look cleaner than those beyond, so the data are not asked how likely either view is: both
-        weigh the same. It is sharper where the law is right and as wide where it is not (benchmarks/README.md). False
-        has the law and its drift in every draw, and so have laws that no run follows exactly (`Law.exact`), `curve` for one.
+    averaged: forecast with a mixture of fits, with drift and without (or with the simpler law, where the law has one).
+        Errors inside the data look cleaner than those beyond, so the data are not asked how likely either view is. The
+        mixture is sharper where the law is right and as wide where it is not (benchmarks/README.md). False has the
+        drift in every draw, and so have laws that no run follows exactly (`Law.exact`), `curve` for one.
     """
 
-    tau: tuple = (0.15, 0.8)
+    tau: tuple | None = (0.15, 0.8)
     edge: float = 0.08
     mean: float = -0.15
     averaged: bool = True
 
-    def scale(self):
+    def sample_scales(self):
         """Sample `tau`, the drift's one free scale."""
-        return numpyro.sample("tau", dist.LogNormal(jnp.log(self.tau[0]), self.tau[1]))
+        return {"tau": numpyro.sample("tau", dist.LogNormal(jnp.log(self.tau[0]), self.tau[1]))}
+
+    def fitted(self):
+        """The part of it that a fit sees: its tau, or nothing."""
+        return None if self.tau is None else Drift(self.tau)
+
+    def beyond_only(self):
+        """The edge alone."""
+        return replace(self, tau=None)
+
+    def bind(self, frame, unit, compute, along):
+        """The `Paths` of one table."""
+        return Paths.of(frame, unit, compute, along, drift=self)
 
     def edge_scale(self, unit):
         """Scale of the edge, from standard normal draws of the same shape."""
         return self.edge * np.exp(EDGE_WIDTH * unit)
 
-    def edge_mean(self, paths):
-        """Mean of the edge: of a law of several inputs only, for one input has no frontier."""
-        return self.mean if len(paths.knots) > 1 else 0.0
-
 
 def find_drift(wanted):
     """The `Drift` that a user means: "default", None for none, or a `Drift`."""
-    if wanted is None or isinstance(wanted, Drift):
+    if wanted is None or isinstance(wanted, AbstractDrift):
         return wanted
     if wanted == "default":
         return Drift()
-
     raise InputError(
         f"drift= takes 'default', None or a lossband.Drift, and got {wanted!r}.",
         "Leave it out for the default.",
@@ -79,14 +159,16 @@ def find_drift(wanted):
 
 
 @dataclass(frozen=True)
-class Paths:
-    """Where the Brownian paths of one data set bend, and how far its compute reaches.
+class Paths(BoundDrift):
+    """The default drift of one table: where the Brownian paths of one data set bend, and how far its compute reaches.
 
     centre: input -> value at which its path is zero.
     knots: input -> `(cell + 1,)` log10(x / centre), rising, over the training rows.
     spread: standard deviation of ln loss over the training rows.
     top, span: log10 of the largest training compute, and the decades that the training rows span: in compute, or in an input
         that spans more, as in a sweep of few budgets.
+    share: input -> share of the training variation that it accounts for.
+    drift: the priors of what lies beyond.
     """
 
     centre: dict
@@ -95,14 +177,18 @@ class Paths:
     top: float
     span: float
     share: dict
+    drift: Drift = Drift()
 
     @classmethod
-    def of(cls, frame, unit, compute, along=None):
+    def of(cls, frame, unit, compute, along=None, *, drift=Drift()):
         """The paths of a checked training frame.
 
         Args:
-            compute: `(row,)` its training compute.
+            frame: the checked training rows.
+            unit: their `Unit`.
+            compute: `(row,)` their training compute.
             along: the inputs that have a path; by default all.
+            drift: the priors.
         """
         knots = {}
         for name in unit.centre if along is None else along:
@@ -112,10 +198,12 @@ class Paths:
         log_compute = np.log10(np.asarray(compute))
         span = max(map(np.ptp, (log_compute, *(np.log10(frame[name]) for name in unit.centre))))
         share = _shares(frame, unit, list(knots))
-        return cls(dict(unit.centre), knots, float(unit.spread), log_compute.max(), span, share)
+        return cls(dict(unit.centre), knots, float(unit.spread), log_compute.max(), span, share, drift)
 
     def inside(self, frame):
-        """Basis of the paths on the training knots, `(row, k)`: the pieces between 0 and x, padded to a multiple of 8, and the level."""
+        """Basis of the paths on the training knots, `(row, k)`: pieces between 0 and x, padded to a multiple of 8, and the level."""
+        if self.drift.tau is None:
+            return np.zeros((len(frame), 0))
         pieces = [
             self._unit(name) * _pieces(self._log(frame, name), edges) for name, edges in self.knots.items()
         ]
@@ -146,19 +234,41 @@ class Paths:
             else 0.0 * np.asarray(compute)
         )
 
-    def extrapolation(self, frame):
-        """Distance of each row from the training rows' ranges, decades, `(row,)`; 0 inside."""
-        out = [
-            np.maximum(0, np.maximum(x - e[-1], e[0] - x))
-            for x, e in ((self._log(frame, n), e) for n, e in self.knots.items())
-        ]
-        return np.linalg.norm(out, axis=0)
+    def draw(self, sites, weights, frame, compute, rng, *, paired=False):
+        """Draws at rows: the fitted paths inside, fresh continuations of them and the edge beyond: see `BoundDrift.draw`."""
+        beyond, edge, fresh = self._fresh(weights, frame, compute, rng)
+        paths = along(weights, self.inside(frame), paired)
+        kappa = self._mean + self.drift.edge_scale(fresh[:, 0]) * fresh[:, 1]
+        steps = along(_tau(sites) * fresh[:, 2:], beyond, paired)
+        return paths + steps + along(kappa[:, None], edge[:, None], paired)
+
+    def moments(self, sites, weights, frame, compute, rng):
+        """Mean and variance at rows given each draw, and given the edge's scale, which is drawn as in `draw`."""
+        beyond, edge, fresh = self._fresh(weights, frame, compute, rng)
+        mean = weights @ self.inside(frame).T + self._mean * edge
+        steps = _tau(sites) ** 2 * (beyond**2).sum(1)
+        return mean, steps + (self.drift.edge_scale(fresh[:, 0])[:, None] * edge) ** 2
+
+    @property
+    def _mean(self):
+        """Mean of the edge: of a law of several inputs only, for one input has no frontier."""
+        return self.drift.mean if len(self.knots) > 1 else 0.0
+
+    def _fresh(self, weights, frame, compute, rng):
+        """Basis beyond the data, the edge's reach, and standard normal draws: the edge's scale, the edge, the pieces."""
+        beyond = self.beyond(frame)
+        return beyond, self.edge(compute), rng.standard_normal((len(weights), beyond.shape[1] + 2))
 
     def _log(self, frame, name):
         return np.log10(np.asarray(frame[name], dtype=float) / self.centre[name])
 
     def _unit(self, name):
         return self.share[name] * self.spread / np.sqrt(np.ptp(self.knots[name]))
+
+
+def _tau(sites):
+    """tau of each draw, `(sample, 1)`, or 0 where the law is taken as exact."""
+    return np.asarray(sites["tau"])[:, None] if "tau" in sites else 0.0
 
 
 def _shares(frame, unit, names):

@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from .noise import NU
 from .ou import ou_innovations, ou_path
 
 
@@ -43,7 +42,7 @@ class LogLoss:
     def log_prob(self, value):
         mask = self.measured.mask
         if not self.mixed:
-            return jnp.sum(mask * self.noise.log_density(value - self.location, self._scale()))
+            return jnp.sum(mask * self._independent(value))
         z, _, _, log_units = self._filtered(value)
         root, b = self._weights_given(value)
         half = _half_solve(root, b)
@@ -54,13 +53,14 @@ class LogLoss:
 
     @property
     def integrated(self):
-        """Whether there is anything to integrate out: weights or an OU part."""
-        return len(self.reach) > 0 or self.noise.ou
+        """Whether there is anything to integrate out: weights, an OU part, or known errors beside heavy tails."""
+        known = self.known_errors and self.noise.tails.heavy
+        return len(self.reach) > 0 or self.noise.ou or known
 
     def sample(self, key, sample_shape=()):
         keys = jax.random.split(key)
         _, smooth = self._smooth(keys[0], sample_shape)
-        return self.location + smooth + self.noise.draw(keys[1], self.scales["sigma"], smooth.shape)
+        return self.location + smooth + self.scales["sigma"] * self.noise.tails.draw(keys[1], smooth.shape)
 
     def _smooth(self, key, sample_shape=()):
         """A draw of the standard normal weights `(k,)`, and of all that is added to the location but the Student-t part, `(row,)`."""
@@ -80,21 +80,15 @@ class LogLoss:
         measured, in units of that distance's covariance: the slope of the log density. The mixture of heavy tails is
         then drawn given the noise, Gamma(5/2, (4 + t^2) / 2) with t the noise over sigma (Geweke 1993, eq. 10).
         """
-        keys = jax.random.split(key, 4)
+        keys = jax.random.split(key, 3)
         variance = self.scales["sigma"] ** 2 / self.measured.mixture
         noise = jnp.sqrt(variance) * jax.random.normal(keys[1], self.location.shape)
         weights, smooth = self._smooth(keys[0])
         slope = jax.grad(self.log_prob)(value - smooth - noise)
         weights = weights - self.reach * (slope @ self.measured.loadings)
         t = (noise - variance * slope) / self.scales["sigma"]
-        if self.noise.tails == "normal":
-            return weights, self.measured.mixture
-        # Gamma((4 + 1) / 2) is the sum of two exponentials and half a squared normal, far cheaper than by rejection
-        gamma = (
-            jnp.sum(jax.random.exponential(keys[2], (2, *t.shape)), axis=0)
-            + jax.random.normal(keys[3], t.shape) ** 2 / 2
-        )
-        return weights, gamma / ((NU + t**2) / 2)
+        tails = self.noise.tails
+        return weights, tails.draw_mixture(keys[2], t) if tails.heavy else self.measured.mixture
 
     def mean_weights(self, value):
         """Mean of the weights `(k,)` given ln losses."""
@@ -107,12 +101,14 @@ class LogLoss:
         root, _ = self._weights_given(value)
         residual = z - W @ self.mean_weights(value)
         leverage = jnp.sum(_half_solve(root, W.T) ** 2, axis=0)
-        return (NU + 1) / (NU + (residual**2 + leverage) / self.measured.mixture)
+        return self.noise.tails.expected_mixture((residual**2 + leverage) / self.measured.mixture)
 
-    def _scale(self):
-        """Scale of the independent part, `(row,)`, or `()` where no row has an error of its own."""
-        sigma = self.scales["sigma"]
-        return jnp.sqrt(sigma**2 + self.measured.log_loss_se**2) if self.known_errors else sigma
+    def _independent(self, value):
+        """Log density of the independent part, `(row,)`: the scatter, and a known normal error where rows have one."""
+        tails, sigma, residual = self.noise.tails, self.scales["sigma"], value - self.location
+        if self.known_errors:
+            return tails.log_density_plus_normal(residual, sigma, self.measured.log_loss_se**2)
+        return tails.log_density(residual, sigma)
 
     def _whitened(self, value):
         """Residual `(row,)` and W `(row, k)` in units in which the rest of the noise is white, and ln of the units' product."""

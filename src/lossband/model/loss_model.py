@@ -1,12 +1,12 @@
 """Law x noise x drift: one NumPyro model of the table's ln losses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 
 from .._lazy import numpyro
 from ..laws import Law
-from .drift import Drift
+from .drift import AbstractDrift
 from .noise import Noise
 
 
@@ -23,7 +23,7 @@ class LossModel:
 
     law: Law
     noise: Noise
-    drift: Drift | None
+    drift: AbstractDrift | None
     known_errors: bool = False
     climbing: bool = False
 
@@ -39,13 +39,11 @@ class LossModel:
 
         curve = self.law(runs)
         scales = self.noise.scales(runs.unit.spread)
-        drift = self.drift.scale() if self.drift is not None else 0.0
-        reach = jnp.concatenate(
-            [
-                jnp.full(measured.drift.shape[1], drift),
-                jnp.full(measured.effect.shape[1], scales.get("sigma_run", 0.0)),
-            ]
+        pieces, slots = measured.drift.shape[1], measured.effect.shape[1]
+        drift = (
+            jnp.zeros(pieces) if self.drift is None else self.drift.reach(self.drift.sample_scales(), pieces)
         )
+        reach = jnp.concatenate([drift, jnp.full(slots, scales.get("sigma_run", 0.0))])
         return Likelihood(
             jnp.log(curve), reach, self.noise, scales, measured, self.known_errors, self.climbing or None
         )
@@ -53,12 +51,18 @@ class LossModel:
     @property
     def heavy_tailed(self):
         """Whether the noise is a scale mixture of normals."""
-        return self.noise.tails == "student-t"
+        return self.noise.tails.heavy
 
     @property
     def integrates(self):
         """Whether parts of the model are integrated out: then heavy tails are a mixture, not in closed form."""
-        return self.drift is not None or self.noise.run or self.noise.ou
+        known = self.known_errors and self.heavy_tailed
+        return self.fitted.drift is not None or self.noise.run or self.noise.ou or known
+
+    @property
+    def fitted(self):
+        """The part of the model that a fit sees: models that differ beyond the data alone share their programs."""
+        return self if self.drift is None else replace(self, drift=self.drift.fitted())
 
     @property
     def mixes(self):
@@ -67,5 +71,5 @@ class LossModel:
 
     @property
     def averaged(self):
-        """Whether every other draw is of a simpler model: see `Drift`; not of a law that no run follows exactly."""
+        """Whether forecasts mix this fit with simpler ones: see `Drift`; not for a law that no run follows exactly."""
         return self.drift is not None and self.drift.averaged and self.law.exact

@@ -8,24 +8,12 @@ import pandas as pd
 
 from ..errors import InputError
 from ..laws import find_law
-from ..runs.arrays import Runs, Unit, clock_of, order_of, runs_of, unit_of
+from ..runs.arrays import Runs, Unit, clock_of, double, order_of, runs_of, unit_of
 from ..runs.table import check_runs, numbers, read_runs
-from .drift import Paths, find_drift
+from .drift import BoundDrift, find_drift
 from .loss_model import LossModel
 from .measured import Measured, measured_of
 from .noise import find_noise
-
-
-def read_new(problem, new, *, columns=None, loss=False):
-    """Check a table of new rows: the law's inputs, the clock if the noise needs one, and the losses if asked for."""
-    table = read_runs(new, columns=columns)
-    if columns is None:  # the names that the training table went by, where the new one has them
-        known = {n: ours for n, ours in problem.columns.items() if n in table and ours not in table}
-        table = table.rename(columns=known)
-    table = problem.model.law.derived(table, problem.frame)
-    clock = clock_of(table) if problem.model.noise.ou else None
-    checked = check_runs(table, problem.model.law.inputs, loss=False, clock=clock)
-    return checked.assign(loss=numbers(table, "loss")) if loss else checked
 
 
 @dataclass(frozen=True)
@@ -36,7 +24,7 @@ class Problem:
         model: law, noise and drift.
         frame: the checked training rows, in the user's order.
         unit: what the training rows fix: centres and the losses' unit.
-        paths: where the drift's paths bend.
+        paths: the drift of this table, or None without one.
         order: `(row,)` positions in `frame` of the padded arrays' rows.
         runs, measured: those arrays.
         columns: the user's column names, {"N": "params"}; new rows may use them too.
@@ -45,7 +33,7 @@ class Problem:
     model: LossModel
     frame: pd.DataFrame
     unit: Unit
-    paths: Paths
+    paths: BoundDrift | None
     order: np.ndarray
     runs: Runs
     measured: Measured
@@ -59,7 +47,7 @@ class Problem:
     @property
     def pieces(self):
         """How many pieces of the drift's paths the model has, padding of the arrays not counted."""
-        return 0 if self.model.drift is None else self.paths.inside(self.frame.iloc[:1]).shape[1]
+        return 0 if self.paths is None else self.paths.inside(self.frame.iloc[:1]).shape[1]
 
     @property
     def arrays(self):
@@ -73,6 +61,14 @@ class Problem:
     def compute(self, frame):
         """Training compute of each row of `frame`, `(row,)`, up to a constant."""
         return compute_of(self.model.law, frame, self.unit)
+
+    def extrapolation(self, frame):
+        """Distance of each row from the ranges of the training rows, decades, `(row,)`; 0 inside."""
+        out = []
+        for name in self.model.law.varied:
+            x, seen = (np.log10(table[name].to_numpy(float)) for table in (frame, self.frame))
+            out.append(np.maximum(0.0, np.maximum(x - seen.max(), seen.min() - x)))
+        return np.linalg.norm(out, axis=0)
 
 
 def pose(runs, law=None, *, noise="student-t", drift="default", columns=None, least=(0, 0, 0)):
@@ -100,10 +96,16 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None, le
     frame = frame.assign(**{name: table[name] for name in law.carries if name in table})
     unit = unit_of(frame, law.inputs)
     order = order_of(frame)
-    paths = Paths.of(frame, unit, compute_of(law, frame, unit), law.varied)
     model = LossModel(law, noise, find_drift(drift), "loss_se" in frame)
+    if model.integrates and not noise.tails.gaussian:
+        raise InputError(
+            f"the noise {noise.tails.name!r} is no scale mixture of normals: no drift, run effect or autocorrelation can be "
+            "integrated out beside it.",
+            "Fit it with drift=None (or lossband.Drift(tau=None), which keeps the edge) and without '+run' and '+ou'.",
+        )
+    paths = model.drift and model.drift.bind(frame, unit, compute_of(law, frame, unit), law.varied)
     ordered = frame.iloc[order]
-    basis = paths.inside(ordered) if model.drift is not None else np.zeros((len(frame), 0))
+    basis = paths.inside(ordered) if paths else np.zeros((len(frame), 0))
     measured = measured_of(ordered, basis, run_effects=model.noise.run, least=least)
     runs = runs_of(ordered, unit, pad_to=len(measured.mask))
     problem = Problem(model, frame, unit, paths, order, runs, measured, dict(columns or {}))
@@ -117,24 +119,37 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None, le
     return problem
 
 
-def twins(problem):
-    """The other problems that an averaged drift takes draws from.
+def components(problem):
+    """The problems whose fits a forecast mixes, name -> `Problem`; the first is the problem itself.
 
-    The law without drift; or its simpler law; or, of a crossed law, the law without drift and the simpler one with and without.
+    With the drift and without; or, of a law with a simpler one, this law and that; or, of a crossed law, all four.
     """
-    model = problem.model
-    if model.law.crossed:
-        simpler = model.law.simplest()
-        others = [(model.law, None), (simpler, model.drift), (simpler, None)]
-    else:
-        others = [(model.law.simplest(), model.drift) if model.law.simpler else (model.law, None)]
-    return [_as(problem, law, drift) for law, drift in others]
+    model, law = problem.model, problem.model.law
+    if not model.averaged:
+        return {_label(model, law, alone=True): problem}
+    others = [(law, model.drift.beyond_only())]
+    if law.simpler:
+        simpler = law.simplest()
+        others = (
+            [*others, (simpler, model.drift), (simpler, others[0][1])]
+            if law.crossed
+            else [(simpler, model.drift)]
+        )
+    mixed = [problem, *(_as(problem, *parts) for parts in others)]
+    return {_label(each.model, law, alone=not law.simpler): each for each in mixed}
+
+
+def _label(model, law, *, alone):
+    """Name of a fit among those of a forecast: by its law where they have several, and by its drift."""
+    drift = "no drift" if model.fitted.drift is None else "drift"
+    return drift if alone else f"{model.law.name}, {drift}"
 
 
 def _as(problem, law, drift):
     """The same table under another law and drift, of the same shape; the rows keep the weights they were given."""
     posed = pose(problem.frame, law, noise=problem.model.noise, drift=drift, least=problem.measured.shape)
-    return replace(posed, measured=replace(posed.measured, mixture=problem.measured.mixture))
+    rows = replace(posed.measured, mixture=problem.measured.mixture)
+    return replace(posed, measured=rows, columns=problem.columns)
 
 
 def coefficients(problem):
@@ -145,7 +160,7 @@ def coefficients(problem):
 def compute_of(law, frame, unit):
     """Training compute of each row, `(row,)`, up to a constant: the law's own, or the product of its inputs."""
     if law.compute is not None:
-        with jax.enable_x64(True):
+        with double():
             return np.asarray(law.compute(runs_of(frame, unit)))
     return np.prod([frame[name].to_numpy() / unit.centre[name] for name in law.varied], axis=0)
 
@@ -153,3 +168,46 @@ def compute_of(law, frame, unit):
 def widest(problems):
     """The problem whose law has the most inputs: its compute orders the rows."""
     return max(problems, key=lambda problem: len(problem.model.law.inputs))
+
+
+class NewRows:
+    """A table of new rows, read once; what a law needs of it is checked once.
+
+    Args:
+        new: a frame or CSV with the inputs of the laws.
+        columns: the user's column names, {"N": "params"}.
+    """
+
+    def __init__(self, new, columns=None):
+        self.columns = columns
+        self.table = read_runs(new, columns=columns)
+        self._checked = {}
+
+    @classmethod
+    def of(cls, new, columns=None):
+        """The rows of a table, or rows that were read before as they are."""
+        return new if isinstance(new, cls) else cls(new, columns)
+
+    def checked(self, problem):
+        """The frame that a problem's law reads: its inputs, and the clock if the noise needs one."""
+        model = problem.model
+        key = model.law, model.noise.ou, id(problem.frame) if model.law.derive else None
+        if key not in self._checked:
+            table = model.law.derived(self._named(problem), problem.frame)
+            clock = clock_of(table) if model.noise.ou else None
+            frame = check_runs(table, model.law.inputs, loss=False, clock=clock)
+            if "loss_se" in table:  # a new measurement's own error
+                frame["loss_se"] = numbers(table, "loss_se", zero=True)
+            self._checked[key] = frame
+        return self._checked[key]
+
+    def measured(self, problem):
+        """The same with the measured losses."""
+        return self.checked(problem).assign(loss=numbers(self.table, "loss"))
+
+    def _named(self, problem):
+        """The table by lossband's names: by those that the training table went by, where no others are given."""
+        if self.columns is not None:
+            return self.table
+        here = {n: ours for n, ours in problem.columns.items() if n in self.table and ours not in self.table}
+        return self.table.rename(columns=here)

@@ -14,14 +14,14 @@ and it is in the loss given for the optimum, but it does not choose the optimum.
 
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
 from ..errors import InputError, Note, listed
-from ..posterior.bands import named
+from ..posterior.bands import interval_columns, named
 from ..posterior.forecast import drift_draws
+from ..runs.arrays import double
 from .cost import find_cost
 from .optimum import lowest, optima
 
@@ -61,17 +61,18 @@ class Plan:
         )
 
 
-def allocate(problem, draws, flops, *, cost, inference_tokens, bounds, at, levels):
+def allocate(post, flops, *, cost, inference_tokens, bounds, at, levels):
     """The `Plan` of budgets: see `Posterior.optimal`."""
+    problem = post.problem
     inputs = problem.model.law.inputs
     budgets = _budgets(flops)
     others = _others(problem, at)
     spend = find_cost(cost, inference_tokens, "loops" in inputs)
     limits, loops = _limits(problem, bounds or {})
     middle = np.exp(np.log(budgets).mean())
-    with jax.enable_x64(True):
+    with double():
         *asked, below, above = (
-            optima(problem, draws.sites, spend, budget, loops=loops, limits=limits, others=others)
+            optima(post, spend, budget, loops=loops, limits=limits, others=others)
             for budget in [*budgets, middle / np.sqrt(10), middle * np.sqrt(10)]
         )
         tables = [_regret(spend, budget, loops, found) for budget, found in zip(budgets, asked, strict=True)]
@@ -83,7 +84,10 @@ def allocate(problem, draws, flops, *, cost, inference_tokens, bounds, at, level
     drawn["tokens_per_param"] = drawn["tokens"] / drawn["params"]
     for i in range(len(budgets)):
         rows = pd.DataFrame({n: drawn[n][:, i] if n in drawn else others[n] for n in inputs})
-        drawn["loss"][:, i] *= np.exp(drift_draws(problem, draws, rows, paired=True))
+        drift = post.assembled(
+            lambda *mine: np.broadcast_to(drift_draws(*mine, paired=True), len(mine[2])), rows
+        )
+        drawn["loss"][:, i] *= np.exp(drift)
     return Plan(
         _frame(budgets, drawn, regret, levels),
         exponent,
@@ -127,13 +131,7 @@ def _frame(budgets, drawn, regret, levels):
         if name not in drawn:
             continue
         columns[f"{name}_median"] = np.median(drawn[name], 0)
-        for level in levels:
-            if not 0 < level < 1:
-                raise InputError(
-                    f"levels= has {level!r}; expected numbers between 0 and 1.", "A 90 % interval is 0.9."
-                )
-            low, high = np.quantile(drawn[name], [(1 - level) / 2, (1 + level) / 2], axis=0)
-            columns[f"{name}_lo_{named(level)}"], columns[f"{name}_hi_{named(level)}"] = low, high
+        columns |= interval_columns(drawn[name], levels, prefix=f"{name}_")
     for within in REGRETS:
         ends = np.array([_range(rows, within) for _, rows in regret.groupby("flops", sort=False)])
         columns[f"params_within_{named(within)}_lo"], columns[f"params_within_{named(within)}_hi"] = ends.T

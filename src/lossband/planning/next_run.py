@@ -19,9 +19,7 @@ import pandas as pd
 
 from ..errors import InputError, listed
 from ..inference.fit import fit
-from ..model.noise import NU
-from ..model.problem import read_new
-from ..posterior.forecast import draw_losses
+from ..model.problem import NewRows
 from ..posterior.identifiability import CODES, reduction_of
 from .cost import find_cost
 
@@ -62,10 +60,10 @@ def next_run(post, candidates, *, target, cost=None, count=1, budget=np.inf):
     Raises:
         InputError: unusable candidates, target or cost, or no candidate within the budget.
     """
-    rows = read_new(post.problem, candidates)
+    rows = NewRows.of(candidates).checked(post.problem)
     given = candidates if isinstance(candidates, pd.DataFrame) else rows
     costs = _costs(post, rows, given.reset_index(drop=True), cost)
-    seen = np.log(draw_losses(post.problem, post._draws, rows, kind="mean"))
+    seen = np.log(post.draws(rows, kind="mean").to_numpy())
     q = _target(post, target, len(seen))
     covariance = np.cov(np.column_stack([q, seen]), rowvar=False)
     table = rows.drop(columns="run").assign(cost=costs)
@@ -126,8 +124,7 @@ def _noise(post):
     Heavy tails tell more than their variance says: a Student-t location is known to sigma^2 (nu + 3) / (nu + 1) a
     measurement, the inverse of its Fisher information.
     """
-    noise, sites = post.problem.model.noise, post.sites
-    known = (NU + 3) / (NU + 1) if noise.tails == "student-t" else 1.0
+    known, sites = post.problem.model.noise.tails.information(), post.sites
     added = [known * sites["sigma"] ** 2] + [sites[n] ** 2 for n in ("sigma_run", "sigma_ou") if n in sites]
     return float(sum(np.mean(part) for part in added))
 
@@ -157,11 +154,7 @@ def _target(post, target, samples):
     if isinstance(target, dict) and set(target) == {"flops"} and "flops" not in inputs:
         return np.log(post.optimal(target["flops"]).draws["params"].to_numpy()[:, 0])
     if isinstance(target, dict):
-        return np.log(
-            draw_losses(
-                post.problem, post._draws, read_new(post.problem, pd.DataFrame([target])), kind="mean"
-            )
-        )[:, 0]
+        return np.log(post.draws(pd.DataFrame([target]), kind="mean").to_numpy())[:, 0]
     values = np.ravel(np.asarray(target, dtype=float))
     if len(values) != samples or not np.isfinite(values).all() or np.ptp(values) == 0:
         raise InputError(

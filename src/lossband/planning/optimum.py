@@ -21,12 +21,11 @@ GOLDEN = (np.sqrt(5) - 1) / 2
 SHRINKS = 32  # golden sections: 2 STEP x GOLDEN^32 is 1e-8 decades
 
 
-def optima(problem, sites, spend, budget, *, loops, limits, others):
-    """The optimum of every draw, inside `jax.enable_x64`.
+def optima(post, spend, budget, *, loops, limits, others):
+    """The optimum of every draw, inside `double()`.
 
     Args:
-        problem: the `Problem` that was fitted.
-        sites: coefficient -> `(sample,)`.
+        post: the `Posterior`; its laws have the same inputs.
         spend: the `Cost`.
         budget: in its unit.
         loops: `(loop,)` whole numbers to choose from; a single 1 for a law without loops.
@@ -40,16 +39,22 @@ def optima(problem, sites, spend, budget, *, loops, limits, others):
     Raises:
         InputError: no run within the limits can spend the budget.
     """
+    problem = post.problem
     ratio = problem.unit.centre["tokens"] / problem.unit.centre["params"]
     grid = _grid(spend, budget, ratio, loops, limits)
-    solve = _solver(problem.model.law, spend)
-    found, losses = jax.tree.map(np.asarray, solve(sites, problem.unit, others, budget, grid, loops, limits))
+
+    def of_one(problem, draws):
+        solve = _solver(problem.model.law, spend)
+        found, losses = solve(draws.sites, problem.unit, others, budget, grid, loops, limits)
+        return jax.tree.map(np.asarray, found | {"losses": losses})
+
+    found = post.assembled(of_one)
     if not np.isfinite(found["loss"]).all():
         raise InputError(
             f"no run within the bounds costs {budget:.3g} FLOPs (with what inference takes).",
             "Widen bounds=, or ask for another budget.",
         )
-    return found | {"sizes": np.exp(grid), "losses": losses}
+    return found | {"sizes": np.exp(grid)}
 
 
 def _grid(spend, budget, ratio, loops, limits):

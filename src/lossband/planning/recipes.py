@@ -12,11 +12,11 @@ from ..errors import InputError, listed
 from ..inference.fit import fit
 from ..laws import find_law
 from ..laws.recipe import per_recipe
-from ..model.problem import read_new
-from ..posterior.bands import LEVELS, named
-from ..posterior.forecast import BATCH, draw_losses, law_losses
+from ..model.problem import NewRows
+from ..posterior.bands import LEVELS, interval_columns
+from ..posterior.forecast import BATCH, law_losses
 from ..posterior.posterior import Posterior
-from ..runs.arrays import Runs, runs_of
+from ..runs.arrays import Runs, double, runs_of
 from ..runs.table import read_runs
 
 SIZES, DATA, COMPUTE = ("params", "params_once", "params_rec"), ("tokens", "step"), ("flops",)
@@ -43,7 +43,7 @@ class Comparison:
         import xarray
 
         return xarray.DataArray(
-            np.stack([self._losses(new, name, draw_losses, kind="mean") for name in self.names]),
+            np.stack([self.posterior.draws(self._rows(new, name), kind="mean") for name in self.names]),
             dims=("recipe", "sample", "row"),
             coords={"recipe": list(self.names)},
             name="loss",
@@ -85,8 +85,12 @@ class Comparison:
         problem, rows = self.posterior.problem, self._rows(new, self.names[0])
         powers = _powers(problem.model.law.inputs)
         runs = runs_of(rows, problem.unit)
-        with jax.enable_x64(True):
-            return np.asarray(_multiplier(problem.model.law, powers)(self._drawn.sites, runs, a, b))
+
+        def of_one(problem, draws):
+            return np.asarray(_multiplier(problem.model.law, powers)(draws.sites, runs, a, b))
+
+        with double():
+            return self.posterior.assembled(of_one)
 
     def prob_flip(self, before, *, start=None, pair=None):
         """P(the better recipe at `start` is the worse one at some scale up to `before`), by the law of each draw.
@@ -101,12 +105,8 @@ class Comparison:
         share = np.linspace(0, 1, PATH)[:, None]
         ends = [np.log(pd.DataFrame([row])[inputs].to_numpy(float)) for row in (start.iloc[0], before)]
         path = pd.DataFrame(np.exp(ends[0] + share * (ends[1] - ends[0])), columns=inputs)
-        order = np.sign(self._losses(path, b, law_losses) - self._losses(path, a, law_losses))
+        order = np.sign(self._law_losses(path, b) - self._law_losses(path, a))
         return float((order != order[:, :1]).any(1).mean())
-
-    @property
-    def _drawn(self):
-        return self.posterior._draws
 
     @property
     def _inputs(self):
@@ -123,20 +123,17 @@ class Comparison:
 
     def _rows(self, new, name):
         rows = read_runs(new if isinstance(new, pd.DataFrame | str) else pd.DataFrame([new]))
-        return read_new(self.posterior.problem, rows.assign(recipe=self.names.index(name) + 1.0))
+        return NewRows(rows.assign(recipe=self.names.index(name) + 1.0)).checked(self.posterior.problem)
 
-    def _losses(self, new, name, losses, **options):
-        return losses(self.posterior.problem, self._drawn, self._rows(new, name), **options)
+    def _law_losses(self, new, name):
+        """The law alone of a recipe, `(sample, row)`."""
+        rows = self._rows(new, name)
+        return self.posterior.assembled(lambda problem, draws: law_losses(problem, draws, rows))
 
     def _frame(self, new, drawn, levels):
         frame = self._rows(new, self.names[0])[self._inputs].assign(median=np.median(drawn, 0))
-        for level in levels:
-            tails = (1 - level) / 2, (1 + level) / 2
-            # a nearest draw, not a mean of two: multipliers may be infinite
-            frame[f"lo_{named(level)}"], frame[f"hi_{named(level)}"] = np.quantile(
-                drawn, tails, axis=0, method="nearest"
-            )
-        return frame
+        # a nearest draw, not a mean of two: multipliers may be infinite
+        return frame.assign(**interval_columns(drawn, levels, method="nearest"))
 
 
 def compare_recipes(a, b, *more, law=None, names=None, pool=0.1, floor=0.0, apart=None, **options):

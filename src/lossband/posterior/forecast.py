@@ -1,7 +1,7 @@
-"""Forecasts: the curves behind the bands, the bands, gaps and probabilities."""
+"""Forecasts of one fit: the curves behind the bands, and their exact densities."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,8 @@ import pandas as pd
 
 from ..errors import InputError
 from ..model.measured import measured_of
-from ..model.noise import NU
 from ..model.ou import ou_path
-from ..runs.arrays import order_of, runs_of, size_class
+from ..runs.arrays import double, order_of, runs_of, size_class
 
 KINDS = ("mean", "run", "observation")
 BATCH = 64  # draws whose curves are held at once: bounds the memory of a long table
@@ -25,13 +24,21 @@ class Draws:
     sites: coefficient or scale -> `(sample, ...)`.
     weights: `(sample, k)` departure of the drift's pieces inside the data.
     effects: `(sample, run)` run effects on ln loss of the training runs; no columns without a run effect.
-    seed: what the fresh draws of a forecast start from, so that it is the same each time.
+    seed: numbers that the fresh draws of a forecast start from, so that it is the same each time.
     """
 
     sites: dict
     weights: np.ndarray
     effects: np.ndarray
-    seed: int
+    seed: tuple = (0,)
+
+    def take(self, picked, stream=0):
+        """Some of the draws, with a stream of fresh draws of their own."""
+        sites = {name: value[picked] for name, value in self.sites.items()}
+        seed = (*np.atleast_1d(self.seed), stream) if stream else self.seed
+        return replace(
+            self, sites=sites, weights=self.weights[picked], effects=self.effects[picked], seed=seed
+        )
 
 
 def draw_losses(problem, draws, new, *, kind="observation"):
@@ -55,14 +62,23 @@ def draw_losses(problem, draws, new, *, kind="observation"):
     if kind != "mean":
         log_loss += _run_effects(problem, draws, new)
     if kind == "observation":
-        log_loss += _noise(problem, draws, new)
+        known = known_errors(problem, draws, new, log_loss)
+        log_loss += _noise(problem, draws, new) + known
     return np.exp(log_loss)
+
+
+def known_errors(problem, draws, new, log_loss):
+    """Known errors of new measurements, on ln loss, `(sample, row)`; 0 where the rows state none."""
+    if "loss_se" not in new:
+        return 0.0
+    fresh = _generator(draws, "known").standard_normal(log_loss.shape)
+    return fresh * new["loss_se"].to_numpy() / np.exp(log_loss)
 
 
 def law_losses(problem, draws, new):
     """The law alone at new rows, `(sample, row)`."""
     runs = runs_of(new, problem.unit, pad_to=size_class(len(new)))
-    with jax.enable_x64(True):
+    with double():
         curves = _curves(problem.model.law)(runs, draws.sites)
     return np.asarray(curves)[:, : len(new)]
 
@@ -73,26 +89,11 @@ def _curves(law):
 
 
 def drift_draws(problem, draws, new, *, paired=False):
-    """Drift at new rows, `(sample, row)`: the fitted paths inside, their fresh continuations and the edge beyond.
-
-    A draw of an averaged drift that takes the law as exact has no path, and the edge all the same.
-
-    With `paired`, row i is for draw i alone, as where each draw has its own optimum: `(sample,)`.
-    """
-    if problem.model.drift is None:
+    """Drift at new rows, `(sample, row)`; with `paired`, row i is for draw i alone: `(sample,)`."""
+    if problem.paths is None:
         return 0.0
-    along = (
-        (lambda weights, basis: (weights * basis).sum(1))
-        if paired
-        else (lambda weights, basis: weights @ basis.T)
-    )
-    inside = along(draws.weights, problem.paths.inside(new))
-    basis = problem.paths.beyond(new)
-    fresh = _generator(draws, "drift").standard_normal((len(draws.weights), basis.shape[1] + 2))
-    beyond = along(draws.sites["tau"][:, None] * fresh[:, 2:], basis)
-    drift = problem.model.drift
-    edge = drift.edge_mean(problem.paths) + drift.edge_scale(fresh[:, 0]) * fresh[:, 1]
-    return inside + beyond + along(edge[:, None], problem.paths.edge(problem.compute(new))[:, None])
+    about = draws.sites, draws.weights, new, problem.compute(new), _generator(draws, "drift")
+    return problem.paths.draw(*about, paired=paired)
 
 
 def _run_effects(problem, draws, new):
@@ -111,19 +112,17 @@ def _run_effects(problem, draws, new):
 
 def _noise(problem, draws, new):
     """Measurement noise on ln loss at new rows, `(sample, row)`."""
-    noise, shape = problem.model.noise, (len(draws.weights), len(new))
-    generator = _generator(draws, "noise")
-    unit = generator.standard_t(NU, shape) if noise.tails == "student-t" else generator.standard_normal(shape)
-    scatter = draws.sites["sigma"][:, None] * unit
-    if noise.ou:
-        order = order_of(new)
-        gap = measured_of(new.iloc[order].assign(loss=1.0), np.zeros((len(new), 0))).gap[: len(new)]
-        scales = {name: draws.sites[name] for name in ("sigma_ou", "length_ou")}
-        with jax.enable_x64(True):
-            keys = jax.random.split(jax.random.key(draws.seed), len(scatter))
-            scatter[:, order] += np.asarray(
-                jax.vmap(lambda k, s: ou_path(k, s, jnp.asarray(gap)))(keys, scales)
-            )
+    noise, generator = problem.model.noise, _generator(draws, "noise")
+    with double():
+        keys = jax.random.split(jax.random.key(generator.integers(2**62)))
+        unit = np.asarray(noise.tails.draw(keys[0], (len(draws.weights), len(new))))
+        scatter = draws.sites["sigma"][:, None] * unit
+        if noise.ou:
+            order = order_of(new)
+            gap = measured_of(new.iloc[order].assign(loss=1.0), np.zeros((len(new), 0))).gap[: len(new)]
+            scales = {name: draws.sites[name] for name in ("sigma_ou", "length_ou")}
+            paths = jax.vmap(lambda key, each: ou_path(key, each, jnp.asarray(gap)))
+            scatter[:, order] += np.asarray(paths(jax.random.split(keys[1], len(scatter)), scales))
     return scatter
 
 
@@ -135,6 +134,8 @@ def log_densities(problem, draws, real):
     exact, nothing fresh is drawn for it. Its mean over the draws is the predictive density: see `score.mixture`.
 
     Args:
+        problem: the `Problem` that was fitted.
+        draws: its `Draws`.
         real: a checked frame of measured rows, with `loss`.
     """
     log_loss = np.log(real["loss"].to_numpy(float))
@@ -143,23 +144,19 @@ def log_densities(problem, draws, real):
         location, variance = location + mean, variance + spread
     if problem.model.noise.ou:
         variance = variance + draws.sites["sigma_ou"][:, None] ** 2
-    with jax.enable_x64(True):
+    if "loss_se" in real:
+        variance = variance + (real["loss_se"] / real["loss"]).to_numpy() ** 2
+    with double():
         density = _density(problem.model.noise)(log_loss - location, draws.sites["sigma"][:, None], variance)
     return np.asarray(density) - log_loss
 
 
 def _drift_moments(problem, draws, new):
-    """Mean and variance of `_drift` given each draw; the edge's scale is drawn as it is there."""
-    if problem.model.drift is None:
+    """Mean and variance of `drift_draws` given each draw; the edge's scale is drawn as it is there."""
+    if problem.paths is None:
         return 0.0, 0.0
-    basis = problem.paths.beyond(new)
-    fresh = _generator(draws, "drift").standard_normal((len(draws.weights), basis.shape[1] + 2))
-    edge = problem.model.drift.edge_scale(fresh[:, 0])
-    beyond = draws.sites["tau"][:, None] ** 2 * (basis**2).sum(1)
-    reach = problem.paths.edge(problem.compute(new))
-    at_edge = edge[:, None] * reach
-    middle = problem.model.drift.edge_mean(problem.paths) * reach
-    return draws.weights @ problem.paths.inside(new).T + middle, beyond + at_edge**2
+    about = draws.sites, draws.weights, new, problem.compute(new), _generator(draws, "drift")
+    return problem.paths.moments(*about)
 
 
 def _run_moments(problem, draws, new):
@@ -174,8 +171,8 @@ def _run_moments(problem, draws, new):
 
 @functools.cache
 def _density(noise):
-    return jax.jit(noise.log_density_beside)
+    return jax.jit(noise.tails.log_density_plus_normal)
 
 
 def _generator(draws, purpose):
-    return np.random.default_rng([draws.seed, *purpose.encode()])
+    return np.random.default_rng([*np.atleast_1d(draws.seed), *purpose.encode()])

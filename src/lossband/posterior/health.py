@@ -78,16 +78,29 @@ def examine(sites, stats, found, prior, problem, names):
     return Health(rhat, ess, divergences, ebfmi, agreed, float(stats["steps"].mean()), notes)
 
 
-def worse(one, other, divergences):
-    """Health of draws taken in turn from two fits to the same table: the worse of each number; `one` speaks of the data."""
-    if one.pareto_k is not None:
-        return max(one, other, key=lambda health: health.pareto_k)
-    rhat, ess = max(one.rhat_max, other.rhat_max), min(one.ess_min, other.ess_min)
-    ebfmi, agreed = min(one.ebfmi_min, other.ebfmi_min), min(one.map_agreed, other.map_agreed)
-    said = {note.code: note for note in (*other.notes, *one.notes) if note.code in SAMPLER_CODES - DRAWN}
-    about = [note for note in one.notes if note.code not in SAMPLER_CODES]
+def worst(every):
+    """Health of a mixture of fits to one table: the worst of each number; divergences are counted over all of them.
+
+    Args:
+        every: `Health` of each fit, that of the fullest model first: its notes on the table stand for all.
+    """
+    first, *others = every
+    if not others:
+        return first
+    if any(health.pareto_k is not None for health in every):
+        return max(every, key=lambda health: -np.inf if health.pareto_k is None else health.pareto_k)
+    rhat, ess = max(health.rhat_max for health in every), min(health.ess_min for health in every)
+    ebfmi, agreed = (min(getattr(health, name) for health in every) for name in ("ebfmi_min", "map_agreed"))
+    divergences, steps = (
+        sum(health.divergences for health in every),
+        np.mean([health.steps for health in every]),
+    )
+    said = {
+        note.code: note for health in every for note in health.notes if note.code in SAMPLER_CODES - DRAWN
+    }
+    about = [note for note in first.notes if note.code not in SAMPLER_CODES]
     notes = (*_sampler_notes(rhat, ess, divergences, ebfmi), *said.values(), *about)
-    return Health(rhat, ess, divergences, ebfmi, agreed, (one.steps + other.steps) / 2, notes)
+    return Health(rhat, ess, divergences, ebfmi, agreed, float(steps), notes)
 
 
 def _sampler_notes(rhat, ess, divergences, ebfmi):

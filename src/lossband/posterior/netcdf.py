@@ -11,32 +11,52 @@ from ..laws import find_law
 from ..laws.law import LAWS
 from ..laws.priors import prior_from, prior_spec
 from ..model.drift import Drift
-from ..model.noise import Noise
+from ..model.noise import Noise, find_noise
 from ..model.problem import pose
+from ..model.tails import NOISES
+from .fit_result import Fit, data_hash, first_curve
 from .health import Health
-from .posterior import FORMAT, Posterior, data_hash, first_curve
+from .posterior import Posterior
+from .tree import FORMAT
 
 
-def load(path, law=None):
+def load(path, law=None, *, noise=None, drift=None):
     """Read a posterior that `Posterior.save` wrote.
 
     Args:
         path: the file.
         law: needed for a law that lossband does not know by name: the function or `Law` that was fitted.
+        noise: needed for tails of your own: the `Tails`, or the `Noise` with them.
+        drift: needed for a drift of your own: the one that was fitted.
 
     Raises:
-        InputError: no such file, another format, another law (by its name, its priors or its values), or data
-            that do not match their hash.
+        InputError: no such file, another format, another law, noise or drift (by name, priors or values), or data that
+            do not match their hash.
     """
     tree, record = _opened(path)
-    problem = _posed_again(path, record, _frame_of(tree), law)
-    post = _posterior_of(tree, record, problem)
-    if not np.allclose(first_curve(post), record["curve"], rtol=1e-9, atol=0):
-        raise InputError(
-            f"the law {record['law']!r} gives other losses than the law that {path} was saved with.",
-            f"Load it with that law, or with lossband {record['versions']['lossband']}; or fit again.",
-        )
-    return post
+    mixed, fits = record["mixture"], []
+    for number in range(_count(mixed)):
+        part = tree if number == 0 else tree[f"fit_{number}"]
+        about = json.loads(part.attrs["lossband"]) | {"versions": record["versions"]}
+        problem = _posed_again(path, about, _frame_of(part), law, noise, drift)
+        fits.append(_fit_of(part, about, problem))
+        if not np.allclose(first_curve(fits[-1]), about["curve"], rtol=1e-9, atol=0):
+            raise InputError(
+                f"the law {about['law']!r} gives other losses than the law that {path} was saved with.",
+                f"Load it with that law, or with lossband {record['versions']['lossband']}; or fit again.",
+            )
+    return _mixed_again(mixed, fits)
+
+
+def _count(mixed):
+    """How many fits a mixture has at its bottom."""
+    return sum(1 if isinstance(fit, int) else _count(fit) for fit in mixed["fits"].values())
+
+
+def _mixed_again(mixed, fits):
+    """The posterior of a mixture's plain data."""
+    parts = {n: fits[f] if isinstance(f, int) else _mixed_again(f, fits) for n, f in mixed["fits"].items()}
+    return Posterior(parts, mixed["weights"], tuple(Note(*note) for note in mixed["notes"]))
 
 
 def _opened(path):
@@ -54,9 +74,10 @@ def _opened(path):
             f"{path} is no lossband posterior ({type(error).__name__}).", "Save one with post.save(path)."
         ) from error
     if record["format"] != FORMAT:
+        wrote = record.get("versions", {}).get("lossband", "unknown")
         raise InputError(
             f"{path} has format {record['format']}; this version reads {FORMAT}.",
-            "Fit again, or use the version that wrote it.",
+            f"Fit again, or use the version that wrote it, lossband {wrote}.",
         )
     return tree, record
 
@@ -68,17 +89,47 @@ def _frame_of(tree):
     return frame
 
 
-def _posed_again(path, record, frame, law):
+def _posed_again(path, record, frame, law, noise, drift):
     """The problem that was fitted."""
     law = _law_of(path, record, law, frame)
-    drift = record["drift"] and Drift(**_tuples(record["drift"]))
-    problem = pose(frame, law, noise=Noise(**record["noise"]), drift=drift)
+    noise, drift = _noise_of(path, record["noise"], noise), _drift_of(path, record["drift"], drift)
+    problem = pose(frame, law, noise=noise, drift=drift)
     if data_hash(problem.frame) != record["data_sha256"]:
         raise InputError(
             f"the data in {path} do not match their hash.",
             "The file was changed after it was saved: fit again.",
         )
     return replace(problem, columns=record["columns"])
+
+
+def _noise_of(path, record, given):
+    """The noise that was fitted: its tails found by their name, or given and checked against the record."""
+    name, form = record["tails"]
+    tails = find_noise(given).tails if given is not None else NOISES.get(name)
+    if repr(tails) != form:
+        raise InputError(
+            f"{path} holds the noise {form}, not {tails!r}."
+            if tails
+            else f"{path} holds the noise {name!r}, which is not one of lossband's.",
+            "Pass the tails that it was fitted with: lossband.load(path, noise=your_tails).",
+        )
+    return Noise(**{**record, "tails": tails})
+
+
+def _drift_of(path, record, given):
+    """The drift that was fitted: made again from its numbers, or given and checked against the record."""
+    if record is None:
+        return None
+    kind, numbers = record[0], _tuples(record[1])
+    if kind == Drift.__name__:
+        return Drift(**numbers)
+    if given is None or (type(given).__name__, vars(given)) not in ((kind, numbers), (kind, record[1])):
+        raise InputError(
+            f"{path} holds a drift {kind}({', '.join(f'{k}={v!r}' for k, v in numbers.items())}), "
+            f"{'which is not one of lossband' + chr(39) + 's' if given is None else f'not {given!r}'}.",
+            "Pass the drift that it was fitted with: lossband.load(path, drift=your_drift).",
+        )
+    return given
 
 
 def _law_of(path, record, law, frame):
@@ -114,15 +165,19 @@ def _said(priors):
     return ", ".join(words) or "the law's own"
 
 
-def _posterior_of(tree, record, problem):
+def _fit_of(tree, record, problem):
+    """The fit whose groups these are; what has no size is not in the file."""
     sites = {name: value.to_numpy() for name, value in tree["posterior"].data_vars.items()}
+    latent = tree["latent"].data_vars if "latent" in tree.children else {}
+    stats = {name: value.to_numpy() for name, value in tree["sample_stats"].data_vars.items()}
+    nothing = np.zeros((*stats["energy"].shape, 0))
     notes = tuple(Note(*note) for note in record["health"]["notes"])
-    return Posterior(
+    return Fit(
         problem,
-        weights=sites.pop("drift_weights"),
-        effects=sites.pop("run_effects"),
+        weights=np.asarray(latent.get("drift_weights", nothing)),
+        effects=np.asarray(latent.get("run_effects", nothing)),
         sites=sites,
-        stats={n: v.to_numpy() for n, v in tree["sample_stats"].data_vars.items()},
+        stats=stats,
         log_density=tree["log_likelihood"]["loss"].to_numpy(),
         prior={n: v.to_numpy()[0] for n, v in tree["prior"].data_vars.items()},
         health=Health(**{**record["health"], "notes": notes}),

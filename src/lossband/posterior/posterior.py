@@ -1,114 +1,171 @@
-"""Posterior: what a fit returns. Draws, diagnostics, forecasts, files."""
+"""Posterior: what a fit returns. A weighted mixture of fits: draws, diagnostics, forecasts, files."""
 
-import hashlib
-import json
-import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .. import score
-from .._files import replacing
-from ..laws.priors import prior_spec
-from ..model.problem import Problem, coefficients, read_new
+from ..errors import InputError, listed
+from ..model.problem import NewRows, coefficients, widest
 from .bands import Forecast
-from .forecast import Draws, draw_losses, law_losses, log_densities
-from .health import Health
-
-FORMAT = 4  # of the saved file; `lossband.load` refuses any other
-SHARPNESS = (
-    2.7  # of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
-)
-PACKAGES = ("lossband", "jax", "numpyro", "arviz", "xarray", "numpy")
+from .fit_result import Fit
+from .forecast import draw_losses
+from .health import worst
 
 
 @dataclass(frozen=True)
 class Posterior(Forecast):
-    """The posterior of a loss law given measured runs.
+    """The posterior of a loss law given measured runs: one fit, or several whose forecasts are mixed by weight.
 
-    Attributes:
-        problem: the model and the table that it was fitted to.
-        sites: coefficient, scale or derived quantity -> `(chain, draw)`, in the unit of the loss and of the inputs.
-        weights: `(chain, draw, k)` the drift inside the data; `effects`: `(chain, draw, run)` run effects.
-        stats: `energy`, `diverging`, `steps`, `acceptance`, each `(chain, draw)`.
-        log_density: `(chain, draw, row)` log predictive density of each training row's loss, given the draw.
-        prior: site -> `(sample,)` draws from the prior.
-        health: diagnostics as a value.
-        seed: the seed of the fit.
+    fits: name -> `Fit`; in what `lossband.average` returns, name -> the `Posterior` of each law.
+    weights: name -> share of the forecast's draws; they sum to one.
+    notes: coded remarks on how the weights came about.
+
+    Draws of the mixture are picked from each fit by a seeded generator, as many as its weight says; its density is
+    the exact mixture over all draws of all fits.
     """
 
-    problem: Problem
-    sites: dict
-    weights: np.ndarray
-    effects: np.ndarray
-    stats: dict
-    log_density: np.ndarray
-    prior: dict
-    health: Health
-    seed: int
+    fits: Mapping[str, "Fit | Posterior"]
+    weights: Mapping[str, float]
+    notes: tuple = ()
+
+    @classmethod
+    def of(cls, fit):
+        """The posterior of one fit alone."""
+        return cls({"fit": fit}, {"fit": 1.0})
+
+    @cached_property
+    def parts(self):
+        """The fits at the bottom of the mixture, name -> (weight, `Fit`)."""
+        found = {}
+        for name, fit in self.fits.items():
+            inner = fit.parts if isinstance(fit, Posterior) else {"": (1.0, fit)}
+            for each, (share, part) in inner.items():
+                full = ", ".join(filter(None, [name, each if len(inner) > 1 else ""]))
+                found[full] = self.weights[name] * share, part
+        return found
+
+    @cached_property
+    def problem(self):
+        """The problem of the law with the most inputs: its training rows are every law's."""
+        return widest(fit.problem for weight, fit in self.parts.values() if weight > 0)
 
     @property
     def law(self):
+        """The law of that problem."""
         return self.problem.model.law
 
-    @cached_property
-    def _draws(self):
-        def flat(values):
-            chains, draws, *rest = np.shape(values)
-            return np.asarray(values).reshape(chains * draws, *rest)
-
-        return Draws(
-            {n: flat(v) for n, v in self.sites.items()}, flat(self.weights), flat(self.effects), self.seed
-        )
+    @property
+    def seed(self):
+        """The seed of the fit."""
+        return next(iter(self.parts.values()))[1].seed
 
     @cached_property
     def coefficients(self):
         """Names of the law's own coefficients."""
         return coefficients(self.problem)
 
+    @cached_property
+    def health(self):
+        """The worst of the fits' diagnostics."""
+        return worst([fit.health for weight, fit in self.parts.values() if weight > 0])
+
+    @cached_property
+    def sites(self):
+        """Coefficient, scale or derived quantity -> draws of the mixture, `(chain, draw)`, as `draws` has them row by row.
+
+        A coefficient that only some of the fits have takes the value at which theirs are those of the others: no drift
+        is tau 0.
+        """
+        every = {name: value for _, fit in self.parts.values() for name, value in fit.draws.sites.items()}
+        absent = {
+            name: np.full(np.shape(value)[1:], self.law.absent.get(name, 0.0))
+            for name, value in every.items()
+        }
+
+        def of_one(problem, draws):
+            count = len(draws.weights)
+            return {
+                n: draws.sites[n] if n in draws.sites else np.tile(v, (count, *[1] * v.ndim))
+                for n, v in absent.items()
+            }
+
+        return {
+            name: value.reshape(*self._shape, *value.shape[1:])
+            for name, value in self.assembled(of_one).items()
+        }
+
     def __repr__(self):
-        chains, draws = self.stats["energy"].shape
-        return f"Posterior of {self.law.name!r} given {len(self.problem.frame)} rows, {chains} x {draws} draws\n{self.health}"
+        chains, draws = next(iter(self.parts.values()))[1].shape
+        mixed = ", ".join(f"{name} {weight:.2f}" for name, (weight, _) in self.parts.items())
+        of = f"\nmixture of {mixed}" if len(self.parts) > 1 else ""
+        about = (
+            f"Posterior of {self.law.name!r} given {len(self.problem.frame)} rows, {chains} x {draws} draws"
+        )
+        return "\n".join([about + of, str(self.health), *map(str, self.notes)])
+
+    @property
+    def cited(self):
+        """Name of the fit whose coefficients are the law's: the first that takes the law as exact, or the first of all."""
+        exact = [name for name, (_, fit) in self.parts.items() if fit.problem.model.fitted.drift is None]
+        return [*exact, *self.parts][0]
 
     def summary(self, *, level=0.9):
-        """ArviZ's table of coefficients, derived quantities and scales: mean, sd, interval, ESS, R-hat, Monte Carlo errors.
+        """ArviZ's table of coefficients, derived quantities and scales: median, mean, sd, interval, ESS, R-hat.
 
-        The diagnostics of the fit come first, as `summary().attrs["health"]` and, printed, above the table.
+        Of several fits each has its own rows, under its name in the index's level `fit`: chains of different models
+        are not to be pooled. The diagnostics come first, as `summary().health` and, printed, above the table.
+
+        Args:
+            level: of the equal-tailed intervals.
         """
-        import arviz_stats
-
-        names = [name for name, value in self.sites.items() if np.ndim(value) == 2]
-        table = arviz_stats.summary(self.data, var_names=names, ci_prob=level, ci_kind="eti", round_to="none")
-        first = [c for c in ("r_hat", "ess_bulk", "ess_tail") if c in table]
-        return Table(table[first + [c for c in table if c not in first]], str(self.health))
+        tables = {name: fit.summary(level=level) for name, (weight, fit) in self.parts.items() if weight > 0}
+        if len(tables) == 1:
+            return Table(next(iter(tables.values())), str(self.health))
+        cite = (
+            f"\ncite the coefficients of {self.cited!r} as the law's: it takes the law as exact, as published fits do; "
+            "with a drift they are those of a trend that the loss need not follow."
+        )
+        return Table(pd.concat(tables, names=["fit", "site"]), f"{self.health}{cite}")
 
     def draws(self, new, *, kind="observation", columns=None):
-        """Draws of the loss at new rows, as an xarray of dimensions (sample, row), in the unit of the training losses."""
+        """Draws of the loss at new rows, as an xarray of dimensions (sample, row), in the unit of the training losses.
+
+        Args:
+            new: a frame or CSV with the law's inputs.
+            kind: "mean", "run" or "observation": see `predict`.
+            columns: the user's column names, {"N": "params"}.
+        """
         import xarray
 
-        losses = draw_losses(
-            self.problem, self._draws, read_new(self.problem, new, columns=columns), kind=kind
+        rows = NewRows.of(new, columns)
+        losses = self.assembled(
+            lambda problem, draws: draw_losses(problem, draws, rows.checked(problem), kind=kind)
         )
         return xarray.DataArray(losses, dims=("sample", "row"), name="loss", attrs={"kind": kind})
 
     def log_score(self, real, *, columns=None):
-        """Log predictive density of measured losses, `(row,)`, in nats per unit of the loss: the exact mixture over the draws."""
-        frame = read_new(self.problem, real, columns=columns, loss=True)
-        return score.mixture(log_densities(self.problem, self._draws, frame))
+        """Log predictive density of measured losses, `(row,)`, in nats per unit of the loss: the exact mixture.
+
+        Args:
+            real: measured rows, as in `draws`, with `loss`.
+            columns: the user's column names.
+        """
+        rows = NewRows.of(real, columns)
+        scores = [np.log(w) + fit.log_score(rows) for w, fit in self.parts.values() if w > 0]
+        return np.logaddexp.reduce(scores)
 
     def optimal(self, flops, *, cost=None, inference_tokens=0.0, bounds=None, at=None, levels=(0.9,)):
-        """The compute-optimal split of budgets between params, tokens (and loops), as a `lossband.planning.allocation.Plan`.
+        """The compute-optimal split of budgets between params, tokens (and loops), as a `lossband.Plan`.
 
         Args:
             flops: a budget or several, in FLOPs where params and tokens are raw counts.
             cost: "6ND", "6NDT" (each loop costs all parameters again), or a function of (params, tokens) or, for a law
                 with loops, (params, tokens, loops) that jax can run, in the unit of `flops`, rising in tokens.
                 Default: 6NDT for a law with loops, else 6ND.
-            inference_tokens: tokens that the trained model will read or write, at 2 FLOPs a parameter each (times the
+            inference_tokens: tokens that the trained model will read or write, at 2 FLOPs per parameter each (times the
                 loops, under 6NDT); the budget pays for them too.
             bounds: {"params": (low, high), "tokens": ..., "loops": ...}; loops stay within the training rows' by default.
             at: a value for each other input of the law, {"unique_tokens": 1e11}.
@@ -119,90 +176,131 @@ class Posterior(Forecast):
         """
         from ..planning.allocation import allocate  # the one upward import: see tests/test_imports.py
 
-        return allocate(
-            self.problem,
-            self._draws,
-            flops,
-            cost=cost,
-            inference_tokens=inference_tokens,
-            bounds=bounds,
-            at=at,
-            levels=levels,
-        )
+        options = dict(cost=cost, inference_tokens=inference_tokens, bounds=bounds, at=at, levels=levels)
+        return allocate(self, flops, **options)
 
     @cached_property
     def data(self):
-        """Everything as an xarray DataTree with ArviZ's groups."""
-        import arviz_base
+        """Everything as an xarray DataTree with ArviZ's groups.
 
-        frame = self.problem.frame
-        shape = self.stats["energy"].shape
-        predicted = draw_losses(self.problem, self._draws, frame).reshape(*shape, -1)
-        constant = {name: frame[name].to_numpy() for name in frame if name != "loss"}
-        constant["run"] = constant["run"].astype(object)
-        tree = arviz_base.from_dict(
-            {
-                "posterior": {**self.sites, "drift_weights": self.weights, "run_effects": self.effects},
-                "sample_stats": self.stats,
-                "log_likelihood": {"loss": self.log_density},
-                "posterior_predictive": {"loss": predicted},
-                "prior": {name: np.asarray(value)[None] for name, value in self.prior.items()},
-                "observed_data": {"loss": frame["loss"].to_numpy()},
-                "constant_data": constant,
-            },
-            coords={"row": np.arange(len(frame)), "run_slot": np.arange(self.effects.shape[-1])},
-            dims={"loss": ["row"], "drift_weights": ["piece"], "run_effects": ["run_slot"]}
-            | {name: ["row"] for name in constant},
-        )
-        tree.attrs["lossband"] = json.dumps(self._record())
-        return tree
+        The fits stand one after another along `chain`, whose coordinate `fit` names them:
+        `post.data.posterior.sel(chain=post.data.posterior.fit == "drift")` is one of them.
 
-    def _record(self):
-        """What makes the posterior again from its draws: names, priors, versions, the data's hash."""
-        model = self.problem.model
-        return {
-            "format": FORMAT,
-            "law": self.law.name,
-            "inputs": list(self.law.inputs),
-            "priors": {name: prior_spec(prior) for name, prior in self.law.priors.items()},
-            "coefficients": list(self.coefficients),
-            "curve": first_curve(self).tolist(),
-            "noise": vars(model.noise),
-            "drift": None if model.drift is None else vars(model.drift),
-            "columns": self.problem.columns,
-            "seed": self.seed,
-            "health": {**vars(self.health), "notes": [(note.code, note.text) for note in self.health.notes]},
-            "data_sha256": data_hash(self.problem.frame),
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        }
+        Raises:
+            InputError: fits with different numbers of draws; each has its own `data`.
+        """
+        from .tree import joined
+
+        return joined({name: fit for name, (weight, fit) in self.parts.items() if weight > 0}, self)
 
     def save(self, path):
         """Write the posterior to one netCDF file; `lossband.load` reads it and predicts bit for bit.
 
         The file is written aside and moved into place: whoever looks finds the old file or the new one, whole.
+
+        Args:
+            path: of the file.
+
+        Returns:
+            the path.
         """
-        with replacing(path) as temporary:
-            self.data.to_netcdf(temporary, engine="h5netcdf")
-        return Path(path)
+        from .tree import write
+
+        return write(self, path)
+
+    def assembled(self, function, paired=None):
+        """What `function(problem, draws)` gives for each fit's share of the draws, put in the order of the mixture.
+
+        Args:
+            function: of a `Problem` and its `Draws`; it returns an array `(sample, ...)` or a dict of such.
+            paired: a frame with a row for each sample, of which the function takes its own rows as third argument.
+
+        Returns:
+            the array or dict, over all samples of the mixture.
+        """
+        found = []
+        for stream, (name, (picked, places)) in enumerate(self._picked.items()):
+            _, fit = self.parts[name]
+            mine = () if paired is None else (paired.iloc[places],)
+            found.append((places, function(fit.problem, fit.draws.take(picked, stream), *mine)))
+        if isinstance(found[0][1], dict):
+            return {n: _placed([(places, made[n]) for places, made in found]) for n in found[0][1]}
+        return _placed(found)
+
+    @cached_property
+    def _shape(self):
+        """Chains and draws of the mixture: as many of each as the fits have, or one chain where they differ."""
+        shapes = {fit.shape for weight, fit in self.parts.values() if weight > 0}
+        if len({chains for chains, _ in shapes}) == 1:
+            return min(shapes)
+        return 1, min(chains * draws for chains, draws in shapes)
+
+    @cached_property
+    def _picked(self):
+        """name -> (positions of its draws that the mixture takes, their places in the mixture)."""
+        chains, length = self._shape
+        parts = {name: (weight, fit) for name, (weight, fit) in self.parts.items() if weight > 0}
+        counts = shares([weight for weight, _ in parts.values()], length)
+        rng = np.random.default_rng([self.seed, *b"mixture"])
+        picked, start = {}, 0
+        for (name, (_, fit)), count in zip(parts.items(), counts, strict=True):
+            if not count:
+                continue
+            size = fit.stats["energy"].size // chains
+            whole = count == size
+            of_chain = [
+                np.arange(size) if whole else np.sort(rng.choice(size, count, replace=False))
+                for _ in range(chains)
+            ]
+            places = np.arange(chains)[:, None] * length + start + np.arange(count)
+            picked[name] = np.concatenate([c * size + of for c, of in enumerate(of_chain)]), places.ravel()
+            start += count
+        return picked
 
 
-def fit_weights(fits):
-    """Weights of fits to one table, `(fit,)`: proportional to exp(e times the expected log density per row).
+Average = Posterior  # what `lossband.average` returns, by the name that it had
 
-    The expected log density of new rows like the training rows is WAIC's (Watanabe 2010). A fit that describes the
-    rows worse by a nat each is nearly left out, and fits that describe them alike weigh the same, however many rows
-    there are: what is seen inside the data says little of which fit forecasts better (benchmarks/README.md).
+
+def mixture(fits, weights=None, notes=()):
+    """A `Posterior` of several fits or posteriors.
+
+    Args:
+        fits: name -> `Fit` or `Posterior`, all of the same measurements.
+        weights: name -> weight, none below zero; they are made to sum to one. Equal by default.
+        notes: coded remarks on how they came about.
+
+    Raises:
+        InputError: weights of other names, negative ones, or none above zero.
     """
-    densities = [fit.log_density.reshape(-1, fit.log_density.shape[-1]) for fit in fits]
-    expected = np.array([np.mean(score.mixture(each) - each.var(0)) for each in densities])
-    weights = np.exp(SHARPNESS * (expected - expected.max()))
-    return weights / weights.sum()
+    weights = dict.fromkeys(fits, 1.0) if weights is None else dict(weights)
+    values = np.array(list(weights.values()), dtype=float)
+    usable = np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0
+    if not set(weights) <= set(fits) or not usable:
+        raise InputError(
+            f"weights= got {weights!r}; expected weights of {listed(fits)}, none below zero and not all zero.",
+            "Leave it out to have them found.",
+        )
+    shared = {name: float(weights.get(name, 0.0) / values.sum()) for name in fits}
+    return Posterior(dict(fits), shared, tuple(dict.fromkeys(notes)))
 
 
-def first_curve(post):
-    """The law at the training rows under the first draw, `(row,)`: what tells a law from another of its name."""
-    first = Draws({n: v[:1] for n, v in post._draws.sites.items()}, *[None] * 3)
-    return law_losses(post.problem, first, post.problem.frame)[0]
+def shares(weights, total):
+    """Whole numbers proportional to weights that sum to `total`: by largest remainders."""
+    wanted = np.asarray(weights, dtype=float) / np.sum(weights) * total
+    counts = np.floor(wanted + 1e-9).astype(int)
+    most = np.argsort(counts - wanted, kind="stable")[: total - counts.sum()]
+    counts[most] += 1
+    return counts
+
+
+def _placed(found):
+    """One array of the parts' rows at their places."""
+    total = sum(len(places) for places, _ in found)
+    first = np.asarray(found[0][1])
+    out = np.empty((total, *first.shape[1:]), first.dtype)
+    for places, values in found:
+        out[places] = values
+    return out
 
 
 class Table(pd.DataFrame):
@@ -211,18 +309,12 @@ class Table(pd.DataFrame):
     _metadata = ["health"]
 
     def __init__(self, data=None, health="", **kwargs):
+        """The table of `data`, with `health` to be printed above it."""
         super().__init__(data, **kwargs)
         self.health = health
 
     def __str__(self):
+        """The health, then the table."""
         return f"{self.health}\n\n{self.to_string(float_format=lambda x: f'{x:.4g}')}"
 
     __repr__ = __str__
-
-
-def data_hash(frame):
-    """SHA-256 of a checked training frame: its columns, run labels and numbers."""
-    digest = hashlib.sha256(",".join(frame.columns).encode())
-    digest.update("\n".join(frame["run"]).encode())
-    digest.update(np.ascontiguousarray(frame.drop(columns="run").to_numpy(float)).tobytes())
-    return digest.hexdigest()

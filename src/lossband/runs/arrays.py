@@ -1,11 +1,15 @@
 """Runs: the measured table as a law sees it, and its measurements padded to a few sizes."""
 
+import functools
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+double = functools.partial(
+    jax.enable_x64, True
+)  # the package computes in float64, whatever its user's JAX does
 FAR = 1e6  # "no row before": e^-FAR is 0, and unlike infinity its derivatives are 0 too
 
 

@@ -1,0 +1,115 @@
+"""A posterior as one xarray DataTree: its fits along the chains for ArviZ, or one after another for a file."""
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from .._files import replacing
+from ..errors import InputError
+
+FORMAT = 5  # of the saved file; `lossband.load` refuses any other
+PACKAGES = ("lossband", "jax", "numpyro", "arviz", "xarray", "numpy")
+BY_CHAIN = ("posterior", "sample_stats", "log_likelihood", "posterior_predictive", "latent", "prior")
+
+
+def joined(fits, post):
+    """The groups of several fits along `chain`, with a coordinate `fit` on it.
+
+    A variable that a fit lacks takes the value that `Posterior.sites` gives it, in the prior too, whose draws are cut
+    into as many chains as the fit has. The measurements are those of the widest law.
+
+    Args:
+        fits: name -> `Fit`.
+        post: the `Posterior` that they are the parts of.
+    """
+    if len({fit.shape for fit in fits.values()}) > 1:
+        raise InputError(
+            f"the fits {', '.join(map(repr, fits))} have different numbers of draws.",
+            "Use the data of each: post.parts[name][1].data.",
+        )
+    tree = next(fit.data for fit in fits.values() if fit.problem is post.problem).copy()
+    chains = next(iter(fits.values())).shape[0]
+    labels = np.repeat(list(fits), chains)
+    for group in BY_CHAIN:
+        datasets = [fit.data[group].to_dataset() for fit in fits.values() if group in fit.data.children]
+        if datasets and group == "prior":
+            datasets = [_in_chains(data, chains) for data in datasets]
+        if len(datasets) == len(fits):
+            tree[group] = _along_chains(datasets, post.law.absent, labels)
+        elif datasets:  # what only some of the fits have, such as the drift's weights
+            del tree[group]
+    tree.attrs["lossband"] = json.dumps(whole_record(post))
+    return tree
+
+
+def _along_chains(datasets, absent, labels):
+    """Datasets of several fits along `chain`, what one lacks at its value in `absent`, or 0."""
+    import xarray
+
+    every = {name: value for data in datasets for name, value in data.data_vars.items()}
+    filled = [
+        data.assign({n: _constant(v, absent.get(n, 0.0)) for n, v in every.items() if n not in data})
+        for data in datasets
+    ]
+    whole = xarray.concat(filled, "chain", join="outer", fill_value=0.0, data_vars="all", coords="minimal")
+    return whole.assign_coords(chain=np.arange(len(labels)), fit=("chain", labels))
+
+
+def _in_chains(prior, chains):
+    """Draws from the prior, one chain of them, cut into several."""
+    length = prior.sizes["draw"] // chains
+    parts = [
+        prior.isel(draw=slice(c * length, (c + 1) * length)).assign_coords(draw=np.arange(length))
+        for c in range(chains)
+    ]
+    import xarray
+
+    return xarray.concat(parts, "chain", data_vars="all", coords="minimal").assign_coords(
+        chain=np.arange(chains)
+    )
+
+
+def _constant(example, value):
+    """A variable of the same form with one value throughout."""
+    return (example * 0 + value).astype(example.dtype)
+
+
+def whole_record(post):
+    """What makes a posterior again: the record of its widest fit, and of the mixture."""
+    fits = [fit for _, fit in post.parts.values()]
+    numbers = {id(fit): number for number, fit in reversed(list(enumerate(fits)))}
+    versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {**fits[0].record(), "format": FORMAT, "versions": versions, "mixture": _structure(post, numbers)}
+
+
+def _structure(post, numbers):
+    """A mixture as plain data, its fits by number."""
+    fits = {
+        name: numbers[id(fit)] if id(fit) in numbers else _structure(fit, numbers)
+        for name, fit in post.fits.items()
+    }
+    return {
+        "fits": fits,
+        "weights": dict(post.weights),
+        "notes": [(note.code, note.text) for note in post.notes],
+    }
+
+
+def write(post, path):
+    """Write a posterior: the first fit's groups at the root of the file, those of the others in groups `fit_1`, `fit_2`, ..."""
+    import xarray
+
+    first, *others = [fit for _, fit in post.parts.values()]
+    tree = first.data.copy()
+    tree.attrs["lossband"] = json.dumps(whole_record(post))
+    for number, fit in enumerate(others, start=1):
+        tree[f"fit_{number}"] = xarray.DataTree.from_dict(
+            {k: v.to_dataset() for k, v in fit.data.children.items()}
+        )
+        tree[f"fit_{number}"].attrs["lossband"] = json.dumps(fit.record())
+    with replacing(path) as temporary:
+        tree.to_netcdf(temporary, engine="h5netcdf")
+    return Path(path)
