@@ -8,12 +8,15 @@ which rows weigh the same. CRPS and interval score: smaller is better; log score
 scipy is imported where it is used: every fit would wait for it.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
-def crps(draws, observed):
+def crps(draws: ArrayLike, observed: ArrayLike) -> np.ndarray:
     """Continuous ranked probability score: the absolute error of a forecast that is a distribution.
 
         CRPS(F, y) = integral (F(z) - 1{z >= y})^2 dz = E|X - y| - E|X - X'| / 2
@@ -42,7 +45,7 @@ def crps(draws, observed):
     return crps_ensemble(observed, draws, m_axis=0, estimator="qd")
 
 
-def log_score(draws, observed):
+def log_score(draws: ArrayLike, observed: ArrayLike) -> np.ndarray:
     """Log density that the forecast gave to what was measured, from a Gaussian kernel on the draws.
 
         log p(y) = log (1 / S) sum_s Normal(y; x_s, h),    h = 0.9 min(sd, IQR / 1.34) S^(-1/5)
@@ -84,7 +87,7 @@ def log_score(draws, observed):
     return logsumexp(kernel, axis=0) - np.log(num_draws * h * np.sqrt(2 * np.pi))
 
 
-def mixture(log_densities):
+def mixture(log_densities: ArrayLike) -> np.ndarray:
     """Log density of a forecast that is a mixture over posterior draws, exact where each draw's density is known.
 
         log p(y) = log (1 / S) sum_s p(y | theta_s)
@@ -121,7 +124,7 @@ def mixture(log_densities):
     return logsumexp(densities, axis=0) - np.log(len(densities))
 
 
-def covered(draws, observed, level):
+def covered(draws: ArrayLike, observed: ArrayLike, level: float) -> np.ndarray:
     """Whether each measurement fell inside the band, the equal-tailed interval of the draws.
 
         q((1 - level) / 2) <= y <= q((1 + level) / 2)      q: quantile of the draws
@@ -146,7 +149,7 @@ def covered(draws, observed, level):
     return (low <= observed) & (observed <= high)
 
 
-def coverage(draws, observed, levels=LEVELS):
+def coverage(draws: ArrayLike, observed: ArrayLike, levels: ArrayLike = LEVELS) -> np.ndarray:
     """Share of the measurements inside the band at each level; a truthful forecast gives `levels` back.
 
         coverage(level) = (1 / rows) sum_i 1{y_i in band_i(level)}
@@ -171,7 +174,7 @@ def coverage(draws, observed, levels=LEVELS):
     return np.array([covered(draws, observed, level).mean() for level in np.atleast_1d(levels)])
 
 
-def pit(draws, observed):
+def pit(draws: ArrayLike, observed: ArrayLike) -> np.ndarray:
     """Probability integral transform: the forecast's own percentile of what was measured.
 
         u = (#{x_s < y} + #{x_s = y} / 2 + 1 / 2) / (S + 1)
@@ -201,7 +204,7 @@ def pit(draws, observed):
     return (below + 0.5 * ties + 0.5) / (len(draws) + 1)
 
 
-def interval_score(draws, observed, level):
+def interval_score(draws: ArrayLike, observed: ArrayLike, level: float) -> np.ndarray:
     """Width of the band plus a fine for every measurement outside it.
 
         S = (u - l) + (2 / a) (l - y) 1{y < l} + (2 / a) (y - u) 1{y > u},      a = 1 - level
@@ -231,7 +234,7 @@ def interval_score(draws, observed, level):
     return (high - low) + 2 / (1 - level) * (under + over)  # eq. 43
 
 
-def msce(draws, observed):
+def msce(draws: ArrayLike, observed: ArrayLike) -> float:
     """Mean squared calibration error: how far coverage is from its nominal level, over seven levels.
 
         MSCE = mean over level in {.5, .6, .7, .8, .9, .95, .99} of (coverage(level) - level)^2
@@ -253,7 +256,7 @@ def msce(draws, observed):
     return float(np.mean((coverage(draws, observed, LEVELS) - np.array(LEVELS)) ** 2))
 
 
-def sharpness(draws, level=0.9):
+def sharpness(draws: ArrayLike, level: float = 0.9) -> np.ndarray:
     """Width of the band; of two forecasts that cover as they should, the narrower is the better.
 
         q((1 + level) / 2) - q((1 - level) / 2)      q: quantile of the draws
@@ -276,7 +279,7 @@ def sharpness(draws, level=0.9):
     return high - low
 
 
-def coverage_interval(hit, run, level=0.9):
+def coverage_interval(hit: ArrayLike, run: ArrayLike, level: float = 0.9) -> tuple[float, float]:
     """Interval for a coverage rate that counts all rows of one run as one piece of evidence.
 
         rate ~ Beta(k + 1/2, n - k + 1/2)      k = sum over the n runs of (share of the run's rows hit)
@@ -321,17 +324,17 @@ def coverage_interval(hit, run, level=0.9):
     return (float(low) if hit.any() else 0.0), (1.0 if hit.all() else float(high))
 
 
-def _band(draws, level):
+def _band(draws: np.ndarray, level: float) -> np.ndarray:
     _check_level(level)
     return np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
 
 
-def _check_level(level):
+def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level is {level}, expected a probability between 0 and 1. Write 90 % as 0.9.")
 
 
-def _checked(draws, observed):
+def _checked(draws: ArrayLike, observed: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     draws, observed = _checked_draws(draws), np.asarray(observed, dtype=float)
     if observed.shape != draws.shape[1:]:
         raise ValueError(
@@ -342,7 +345,7 @@ def _checked(draws, observed):
     return draws, observed
 
 
-def _checked_draws(draws):
+def _checked_draws(draws: ArrayLike) -> np.ndarray:
     draws = np.asarray(draws, dtype=float)
     if draws.ndim != 2 or len(draws) < 2:
         raise ValueError(
@@ -353,7 +356,7 @@ def _checked_draws(draws):
     return draws
 
 
-def _check_finite(name, values):
+def _check_finite(name: str, values: np.ndarray) -> None:
     if bad := np.argwhere(~np.isfinite(values)).tolist():
         raise ValueError(
             f"{name} have {len(bad)} value(s) that are not finite (at {_few(bad)}); expected numbers. "
@@ -361,10 +364,10 @@ def _check_finite(name, values):
         )
 
 
-def _need_rows(values):
+def _need_rows(values: np.ndarray) -> None:
     if not len(values):
         raise ValueError("there are 0 rows, expected at least 1: a rate needs some. Check the split.")
 
 
-def _few(items, most=5):
+def _few(items: Sequence[object], most: int = 5) -> str:
     return ", ".join(map(str, items[:most])) + (", ..." if len(items) > most else "")

@@ -1,5 +1,7 @@
 """Hide the largest runs, refit on the rest, and see whether the bands told the truth."""
 
+from argparse import ArgumentParser, Namespace
+
 from .shared import (
     find_law,
     fit_arguments,
@@ -18,7 +20,7 @@ from .shared import (
 EXAMPLES = ("lossband backtest runs.csv --columns N=params,D=tokens --by params --hide 2 -o backtest.csv",)
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     table_arguments(parser)
     fit_arguments(parser)
     parser.add_argument(
@@ -48,7 +50,7 @@ def arguments(parser):
     json_argument(parser)
 
 
-def run(args):
+def run(args: Namespace) -> None:
     from ..evaluation.backtest import backtest
 
     hide = args.hide and [whole(count) for count in args.hide]
@@ -72,7 +74,7 @@ def run(args):
         say(note)
 
 
-def whole(count):
+def whole(count: float) -> int:
     from ..errors import InputError
 
     if count != int(count):

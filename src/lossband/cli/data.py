@@ -1,5 +1,7 @@
 """Data sets that lossband knows (list, show, get), and training logs as a table of runs (convert)."""
 
+from argparse import ArgumentParser, Namespace
+
 from .shared import constants, json_argument, names_argument, say, show, show_json, table_destination, write
 
 EXAMPLES = (
@@ -11,7 +13,7 @@ EXAMPLES = (
 )
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="every data set by its name")
     listing.set_defaults(act=run_list)
@@ -38,11 +40,11 @@ def arguments(parser):
         json_argument(each)
 
 
-def run(args):
+def run(args: Namespace) -> None:
     args.act(args)
 
 
-def run_list(args):
+def run_list(args: Namespace) -> None:
     import pandas as pd
 
     from ..datasets import describe, names_known
@@ -56,7 +58,7 @@ def run_list(args):
             print(f"{row['name']:{width}}  {row['what']}")
 
 
-def run_show(args):
+def run_show(args: Namespace) -> None:
     from ..datasets import describe
 
     about = describe(args.name)
@@ -67,13 +69,13 @@ def run_show(args):
             print(f"{key}: {value}")
 
 
-def run_get(args):
+def run_get(args: Namespace) -> None:
     from ..datasets import load_dataset
 
     write(load_dataset(args.name), args.out or table_destination(f"{args.name}.csv"))
 
 
-def run_convert(args):
+def run_convert(args: Namespace) -> None:
     from ..importers import import_runs
 
     options = dict(

@@ -1,5 +1,7 @@
 """Bands of the loss at new rows, from a posterior that `fit` wrote."""
 
+from argparse import ArgumentParser, Namespace
+
 from .shared import (
     find_law,
     json_argument,
@@ -18,7 +20,7 @@ EXAMPLES = (
 )
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("fit", help="a posterior that lossband fit wrote")
     parser.add_argument(
         "runs",
@@ -56,7 +58,7 @@ def arguments(parser):
     json_argument(parser)
 
 
-def run(args):
+def run(args: Namespace) -> None:
     from ..posterior.netcdf import load
 
     post, new = load(args.fit, law=find_law(args.law)), read_table(args)

@@ -1,11 +1,13 @@
 """Write a self-contained HTML report of a fit: coefficients, health, bands, gaps, calibration, provenance."""
 
+from argparse import ArgumentParser, Namespace
+
 from .shared import find_law, law_argument, out_argument, say
 
 EXAMPLES = ("lossband report fit.nc --backtest backtest.csv -o report.html",)
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("fit", help="a posterior that lossband fit wrote")
     parser.add_argument(
         "--backtest",
@@ -22,7 +24,7 @@ def arguments(parser):
     out_argument(parser, "report.html", "the report")
 
 
-def run(args):
+def run(args: Namespace) -> None:
     from ..posterior.netcdf import load
     from ..report import write_report
 

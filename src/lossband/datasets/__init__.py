@@ -5,6 +5,7 @@ import json
 import os
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -22,7 +23,7 @@ BUNDLED = {
 }
 
 
-def load_dataset(name):
+def load_dataset(name: str | os.PathLike) -> pd.DataFrame:
     """A measured table as a tidy frame, or the table at a CSV or Parquet path.
 
     Our own measurements ship with lossband (`BUNDLED`), all trained on bytes of Python source, `loss` in nats per byte
@@ -50,12 +51,12 @@ def load_dataset(name):
     return frame
 
 
-def names_known():
+def names_known() -> tuple[str, ...]:
     """Names that `load_dataset` takes."""
     return (*BUNDLED, *registry())
 
 
-def describe(name):
+def describe(name: str) -> dict[str, Any]:
     """Where a data set comes from: what it is, source, commit, licence, citation, units, traps."""
     if name in BUNDLED:
         about = json.loads((files(__name__) / f"{name}.json").read_text(encoding="utf-8"))
@@ -69,12 +70,12 @@ def describe(name):
 
 
 @functools.cache
-def registry():
+def registry() -> dict[str, dict[str, Any]]:
     """The public sets: name -> what is on record of them."""
     return json.loads((files(__name__) / "registry.json").read_text(encoding="utf-8"))
 
 
-def _unknown(name):
+def _unknown(name: str) -> InputError:
     known = names_known()
     return InputError(
         f"there is no data set {name!r}{nearest(name, known)}",
@@ -82,14 +83,14 @@ def _unknown(name):
     )
 
 
-def _local_path(name):
+def _local_path(name: str) -> Path | None:
     """The copy in the folder that LOSSBAND_DATA names, if there is one."""
     folder = os.environ.get("LOSSBAND_DATA")
     path = Path(folder or "", f"{name}.csv")
     return path if folder and path.is_file() else None
 
 
-def _local(name):
+def _local(name: str) -> pd.DataFrame:
     frame = pd.read_csv(_local_path(name))
     if fingerprint(frame) != registry()[name]["fingerprint"]:
         raise InputError(
@@ -99,7 +100,7 @@ def _local(name):
     return frame
 
 
-def _fetched(name):
+def _fetched(name: str) -> pd.DataFrame:
     """The table from its source; a cached file that does not give the registered table is fetched once more."""
     about = registry()[name]
     if not about["files"]:

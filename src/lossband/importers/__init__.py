@@ -1,5 +1,6 @@
 """Where losses live: TensorBoard, W&B, Hugging Face's Trainer, MLflow and plain-text logs, as a table of runs."""
 
+import os
 from pathlib import Path
 
 from ..errors import InputError
@@ -16,8 +17,15 @@ READERS = {
 
 
 def import_runs(
-    source, *, format=None, pattern=None, columns=None, constants=None, tokens_per_step=None, run=None
-):
+    source: str | os.PathLike,
+    *,
+    format: str | None = None,
+    pattern: str | None = None,
+    columns: dict[str, str] | None = None,
+    constants: dict[str, float] | None = None,
+    tokens_per_step: float | None = None,
+    run: str | None = None,
+) -> Imported:
     """Read what a training program logged as a table of runs.
 
     Args:
@@ -56,7 +64,7 @@ def import_runs(
     return table_of(logs, columns=columns, constants=constants, tokens_per_step=tokens_per_step)
 
 
-def looks_like(source):
+def looks_like(source: str | os.PathLike) -> str:
     """The format of a source by its name and its first bytes."""
     if str(source).startswith("wandb:"):
         return "wandb"

@@ -1,16 +1,22 @@
 """The law of one training run: a power law along the run, and along its learning-rate schedule where that is known."""
 
+from typing import TYPE_CHECKING
+
+import jax
 import jax.numpy as jnp
 
 from .._lazy import dist, numpyro
-from ..runs.arrays import clock_of
+from ..runs.arrays import Column, Runs, clock_of
 from ..runs.schedule import add_lr_areas
-from .law import law
+from .law import Law, law
 from .resolve import one_input
 from .terms import floor, power
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def _clock_and_schedule(found, frame):
+
+def _clock_and_schedule(found: Law, frame: "pd.DataFrame") -> tuple[str, ...]:
     """The inputs of `curve`: the run's clock, and its learning rate's two areas where they can be had."""
     clock = clock_of(frame)
     if clock is None:
@@ -19,13 +25,13 @@ def _clock_and_schedule(found, frame):
     return (clock, "lr_area", "lr_mean") if has_lr else (clock,)
 
 
-def _clock(runs):
+def _clock(runs: Runs) -> Column:
     """What runs on: the one input that is neither a size nor an area of the learning rate."""
     (name,) = set(runs.inputs) - {"params", "lr_area", "lr_mean"}
     return getattr(runs, name)
 
 
-def _pace(runs):
+def _pace(runs: Runs) -> Column:
     """What the power law runs along: the learning rate summed, or the clock where there is none."""
     return runs.lr_area if "lr_area" in runs.inputs else _clock(runs)
 
@@ -40,7 +46,7 @@ def _pace(runs):
     carries=("lr",),
     exact=False,
 )
-def curve(runs):
+def curve(runs: Runs) -> jax.Array:
     r"""One training run: a power law in what the learning rate has summed up to, and a loss that cools with it.
 
         L(t) = E + A (S / S0)^-alpha + C m / m0          where the table has `lr`
@@ -68,7 +74,7 @@ def curve(runs):
     return floor(runs) + power(_pace(runs), "A", "alpha", median=0.5, width=0.6) + annealing(runs)
 
 
-def by_size(runs):
+def by_size(runs: Runs) -> jax.Array:
     r"""Runs of several sizes along their schedules: `curve` with a power law of N beside it, for `lossband.watch`.
 
     L(N, t) = E + A (N / N0)^-alpha + B (S / S0)^-beta + C m / m0        symbols and priors as in `chinchilla` and `curve`
@@ -77,7 +83,7 @@ def by_size(runs):
     return floor(runs) + size + power(_pace(runs), "B", "beta", median=0.5, width=0.6) + annealing(runs)
 
 
-def annealing(runs):
+def annealing(runs: Runs) -> jax.Array | float:
     """The loss that the learning rate costs, C m / m0: see `curve`; zero where the table has no learning rate."""
     if "lr_mean" not in runs.inputs:
         return 0.0

@@ -1,7 +1,9 @@
 """What a law is: a NumPyro function of the runs that returns the expected loss, with a name and a source."""
 
 import functools
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -12,7 +14,12 @@ from ..errors import InputError, listed, nearest
 from ..runs.arrays import Runs, Unit
 from .priors import _prior_key, _replacing
 
-LAWS = {}  # every named law, filled by the @law decorator
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpyro.distributions import Distribution
+
+
+LAWS: "dict[str, Law]" = {}  # every named law, filled by the @law decorator
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,23 +30,27 @@ class Law:
     function and their priors are, which is what the compiled programs are kept by.
     """
 
-    curve: object
+    curve: Callable[[Runs], jax.Array]
     name: str
-    inputs: tuple
+    inputs: tuple[str, ...]
     source: str = ""
-    compute: object = None  # runs -> training compute (row,); None: the product of the inputs
-    priors: dict = field(default_factory=dict)
-    along: tuple = ()  # the inputs along which the drift runs; (): all of them
-    choose: object = None  # (law, frame) -> inputs, for a law whose inputs depend on the table
-    derive: object = None  # (frame, past) -> frame with the inputs that are computed from its other columns
-    carries: tuple = ()  # columns that `derive` reads, kept beside the inputs
+    compute: Callable[[Runs], jax.Array] | None = (
+        None  # runs -> training compute (row,); None: the product of the inputs
+    )
+    priors: "dict[str, Distribution]" = field(default_factory=dict)
+    along: tuple[str, ...] = ()  # the inputs along which the drift runs; (): all of them
+    # (law, frame) -> inputs, for a law whose inputs depend on the table
+    choose: "Callable[[Law, pd.DataFrame], tuple[str, ...]] | None" = None
+    # (frame, past) -> frame with the inputs that are computed from its other columns
+    derive: "Callable[[pd.DataFrame, pd.DataFrame | None], pd.DataFrame] | None" = None
+    carries: tuple[str, ...] = ()  # columns that `derive` reads, kept beside the inputs
     simpler: str = ""  # the law that this one is where the coefficients that only it has are zero
     crossed: bool = (
         False  # an averaged drift is of four fits: this law and its simpler one, each with drift and without
     )
     exact: bool = True  # False: no run follows it exactly, so that an averaged drift is in every draw of it all the same
 
-    def __call__(self, runs):
+    def __call__(self, runs: Runs) -> jax.Array:
         priors = _replacing()(self.priors)
         with priors:
             loss = self.curve(runs)
@@ -51,38 +62,38 @@ class Law:
             )
         return loss
 
-    def at(self, runs, sites):
+    def at(self, runs: Runs, sites: dict[str, jax.Array]) -> jax.Array:
         """Expected loss `(row,)` at given coefficients: nothing is sampled, and no NumPyro handler outside sees it."""
         with numpyro.handlers.block():
             return numpyro.handlers.substitute(self, sites)(runs)
 
-    def with_priors(self, **priors):
+    def with_priors(self, **priors: "Distribution") -> "Law":
         """The same law with these coefficients' priors replaced: `law.with_priors(alpha=dist.Beta(2, 5))`."""
         return replace(self, priors={**self.priors, **priors})
 
-    def simplest(self):
+    def simplest(self) -> "Law":
         """Its `simpler` law, of the same inputs and with the same priors on what both have."""
         law = LAWS[self.simpler]
         shared = replace(law, inputs=self.inputs)
         return replace(shared, priors={n: prior for n, prior in self.priors.items() if n in shared.sites})
 
     @property
-    def varied(self):
+    def varied(self) -> tuple[str, ...]:
         """The inputs that must vary, and along which the drift runs."""
         return tuple(name for name in self.inputs if name in self.along) or self.inputs
 
-    def derived(self, frame, past=None):
+    def derived(self, frame: "pd.DataFrame", past: "pd.DataFrame | None" = None) -> "pd.DataFrame":
         """The table with the inputs that the law computes from its other columns; `past`: the training table."""
         return frame if self.derive is None else self.derive(frame, past)
 
     @property
-    def sites(self):
+    def sites(self) -> dict[str, dict[str, Any]]:
         """Its sampled sites, name -> NumPyro message, found by tracing it on a row of ones: their values are abstract."""
         ones = dict.fromkeys(self.inputs, 1.0)
         runs = Runs({name: np.ones(1) for name in self.inputs}, Unit(1.0, 1.0, 0.1, ones, ones))
         sites = {}
 
-        def trace(runs):
+        def trace(runs: Runs) -> None:
             with (
                 numpyro.handlers.block(),
                 numpyro.handlers.seed(rng_seed=0),
@@ -95,12 +106,12 @@ class Law:
         return sites
 
     @functools.cached_property
-    def marks(self):
+    def marks(self) -> dict[str, list[str]]:
         """coefficient -> kinds of what its term tells the sampler of it (`infer`), in the order in which they are sampled."""
         return remembered(self.code, lambda: {name: list(site["infer"]) for name, site in self.sites.items()})
 
     @property
-    def code(self):
+    def code(self) -> str | None:
         """Text that tells apart one of the package's laws as it comes; None for any other, which has to be traced."""
         known = LAWS.get(self.name)
         as_it_comes = known is not None and known.curve is self.curve and not self.priors
@@ -108,12 +119,12 @@ class Law:
         return repr((self.name, self.inputs)) if as_it_comes and ours else None
 
     @property
-    def floors(self):
+    def floors(self) -> list[str]:
         """Names of the coefficients that its terms mark as a floor."""
         return [name for name, marks in self.marks.items() if "floor" in marks]
 
     @property
-    def key(self):
+    def key(self) -> tuple[Hashable, ...]:
         """What the law computes, hashable: its function and its priors."""
         return (
             self.curve,
@@ -121,19 +132,26 @@ class Law:
             tuple((site, _prior_key(prior)) for site, prior in sorted(self.priors.items())),
         )
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Law) and self.key == other.key
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(self.key)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         if self.name in LAWS and LAWS[self.name].curve is self.curve:  # its function goes by the law's name
             return _restore, (self.name, self.inputs, self.priors)
         return Law, tuple(getattr(self, each.name) for each in fields(self))
 
 
-def law(*, inputs, source="", name=None, compute=None, **about):
+def law(
+    *,
+    inputs: Iterable[str],
+    source: str = "",
+    name: str | None = None,
+    compute: Callable[[Runs], jax.Array] | None = None,
+    **about: Any,
+) -> Callable[[Callable[[Runs], jax.Array]], Law]:
     """Turn a NumPyro function of the runs into a named law that `fit` finds by its name.
 
     Args:
@@ -144,7 +162,7 @@ def law(*, inputs, source="", name=None, compute=None, **about):
         about: the rarer fields of `Law`: along, choose, derive, carries, simpler, crossed, exact.
     """
 
-    def decorate(curve):
+    def decorate(curve: Callable[[Runs], jax.Array]) -> Law:
         made = Law(curve, name or curve.__name__, tuple(inputs), source, compute, **about)
         object.__setattr__(made, "__doc__", curve.__doc__)
         LAWS[made.name] = made
@@ -153,5 +171,5 @@ def law(*, inputs, source="", name=None, compute=None, **about):
     return decorate
 
 
-def _restore(name, inputs, priors):
+def _restore(name: str, inputs: tuple[str, ...], priors: "dict[str, Distribution]") -> Law:
     return replace(LAWS[name], inputs=inputs, priors=priors)

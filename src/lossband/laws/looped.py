@@ -1,14 +1,16 @@
 """Laws of looped models: a block of layers that is applied several times."""
 
+import jax
 import jax.numpy as jnp
 
 from .._lazy import dist, numpyro
+from ..runs.arrays import Column, Runs
 from .law import law
 from .terms import floor, power, shortages
 
 
 @law(inputs=("params", "tokens", "loops"), source="Zhu et al. 2025, arXiv:2510.25741, appendix on scaling")
-def looped(runs):
+def looped(runs: Runs) -> jax.Array:
     r"""Looped law: parameters, tokens and loops each add a shifted power law to a floor.
 
         L(N, D, T) = E + A [(N + t1) / (N0 + t1)]^-alpha + B [(D + t2) / (D0 + t2)]^-beta
@@ -37,7 +39,7 @@ def looped(runs):
     source="Zhu et al. 2025, arXiv:2510.25741, appendix on scaling; the factor of T by what was measured",
     compute=lambda runs: runs.params.values * runs.tokens.values * runs.loops.values,
 )
-def looped_step(runs):
+def looped_step(runs: Runs) -> jax.Array:
     r"""Step-wise looped law: the loss after each of the T loops that a model was trained for.
 
         L_s(N, D, T) = E + A (N / N0)^-alpha + B (D / D0)^-beta
@@ -71,17 +73,17 @@ def looped_step(runs):
     )
 
 
-def _worth_of_a_loop():
+def _worth_of_a_loop() -> jax.Array:
     """phi: 0 is nothing, 1 a copy of the looped parameters; also below 0 and above 1."""
     return numpyro.sample("phi", dist.Normal(0.5, 0.4))
 
 
-def _applied(runs):
+def _applied(runs: Runs) -> jax.Array:
     """Parameters applied to a token, `(row,)`: those of the loop once a loop."""
     return runs.params_once.values + runs.loops.values * runs.params_rec.values
 
 
-def _effective(runs):
+def _effective(runs: Runs) -> Column:
     """N_once + r^phi N_rec as a column, with phi sampled."""
     phi, once, rec = _worth_of_a_loop(), runs.params_once, runs.params_rec
     values = once.values + runs.loops.values**phi * rec.values
@@ -93,7 +95,7 @@ def _effective(runs):
     source="arXiv:2604.21106",
     compute=lambda runs: _applied(runs) * runs.tokens.values,
 )
-def recurrence(runs):
+def recurrence(runs: Runs) -> jax.Array:
     r"""Recurrence law: r loops over N_rec parameters are worth r^phi times as many.
 
         L = E + A (N_eff / N0)^-alpha + B (D / D0)^-beta,    N_eff = N_once + r^phi N_rec
@@ -120,7 +122,7 @@ def recurrence(runs):
     source="N_eff: arXiv:2604.21106; coupling as in lossband's design",
     compute=lambda runs: _applied(runs) * runs.tokens.values,
 )
-def coupled_recurrence(runs):
+def coupled_recurrence(runs: Runs) -> jax.Array:
     r"""Coupled recurrence law: `coupled` in tokens and in parameters of which r loops over N_rec are worth r^phi times as many.
 
         L = E + R [p (N_eff / N0)^(-alpha / g) + (1 - p) (D / D0)^(-beta / g)]^g,    N_eff = N_once + r^phi N_rec
@@ -145,7 +147,7 @@ def coupled_recurrence(runs):
     source="as coupled_recurrence, where all parameters are in the loop",
     compute=lambda runs: runs.params.values * runs.tokens.values * runs.loops.values,
 )
-def coupled_looped(runs):
+def coupled_looped(runs: Runs) -> jax.Array:
     r"""Coupled looped law: `coupled` in tokens and in parameters that T loops are worth T^phi times as many.
 
         L = E + R [p (N_eff / N0)^(-alpha / g) + (1 - p) (D / D0)^(-beta / g)]^g,    N_eff = N T^phi

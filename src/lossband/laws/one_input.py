@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 
 from .._lazy import dist, numpyro
+from ..runs.arrays import Runs
 from .law import law
 from .terms import exponent, floor, power, weight
 
 
 @law(inputs=(), name="power", source="Alabdulmohsin et al. 2022, arXiv:2209.06640, eq. 2 (M2)")
-def power_law(runs):
+def power_law(runs: Runs) -> jax.Array:
     r"""One power law in one input, above a floor.
 
         L(x) = E + A (x / x0)^-alpha
@@ -29,7 +30,7 @@ def power_law(runs):
 
 
 @law(inputs=(), source="Alabdulmohsin et al. 2022, arXiv:2209.06640, eq. 1 (M1)")
-def power_no_floor(runs):
+def power_no_floor(runs: Runs) -> jax.Array:
     r"""One power law in one input, without a floor: L(x) = A (x / x0)^-alpha.
 
     x0 is the geometric mean of x over the rows. Priors: A / (median loss) ~ LogNormal(0, .5), for it is all of the
@@ -44,7 +45,7 @@ def power_no_floor(runs):
 
 
 @law(inputs=(), simpler="power", source="Alabdulmohsin et al. 2022, arXiv:2209.06640, eq. 3 (M3)")
-def power_shifted(runs):
+def power_shifted(runs: Runs) -> jax.Array:
     r"""One shifted power law in one input, above a floor: L(x) = E + A [(x + t) / (x0 + t)]^-alpha.
 
     The shift t, of the order of the smallest x (LogNormal(0, 1) times it), flattens the curve below it. E, A and alpha
@@ -55,7 +56,7 @@ def power_shifted(runs):
 
 
 @law(inputs=(), simpler="power", source="Alabdulmohsin et al. 2022, arXiv:2209.06640, eq. 4 (M4)")
-def power_saturated(runs):
+def power_saturated(runs: Runs) -> jax.Array:
     r"""One power law between a ceiling and a floor: the loss of a model that knows nothing, and of one that knows all.
 
         (L - E) / (1 - L / E0)^a = c x^-below,    L = E + A and d ln(L - E) / d ln x = -alpha at x = x0
@@ -85,7 +86,7 @@ def power_saturated(runs):
     return E + A * jnp.exp(jnp.where(above > 0, _bent(x.log, A, alpha, above, a), -alpha * x.log))
 
 
-def _bent(log_x, A, alpha, above, a):
+def _bent(log_x: jax.Array, A: jax.Array, alpha: jax.Array, above: jax.Array, a: jax.Array) -> jax.Array:
     """ln (L - E) / A of a loss below a ceiling, `(row,)`."""
     above, a = (jnp.where(above > 0, value, 1.0) for value in (above, a))
     centre = jnp.log(A / above)
@@ -94,27 +95,29 @@ def _bent(log_x, A, alpha, above, a):
 
 
 @jax.custom_jvp
-def _saturation(wanted, a):
+def _saturation(wanted: jax.Array, a: jax.Array) -> jax.Array:
     """u with ln sigmoid(u) - a ln sigmoid(-u) = wanted, `(row,)`: eight steps reach 1e-13 from either asymptote, for a from e^-5 to e^5."""
     start = jnp.where(wanted < 0, wanted, wanted / a)
     return jax.lax.fori_loop(0, 8, lambda _, u: u - (_rising(u, a)[0] - wanted) / _rising(u, a)[1], start)
 
 
 @_saturation.defjvp
-def _by_the_implicit_function_theorem(point, tangents):
+def _by_the_implicit_function_theorem(
+    point: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
     (wanted, a), (d_wanted, d_a) = point, tangents
     u = _saturation(wanted, a)
     return u, (d_wanted + d_a * jax.nn.log_sigmoid(-u)) / _rising(u, a)[1]
 
 
-def _rising(u, a):
+def _rising(u: jax.Array, a: jax.Array) -> tuple[jax.Array, jax.Array]:
     """ln sigmoid(u) - a ln sigmoid(-u), and its slope in u."""
     below = jax.nn.softplus(-u)
     return a * u + (a - 1) * below, 1 + (a - 1) * jnp.exp(-below)
 
 
 @law(inputs=(), source="Caballero et al. 2023, arXiv:2210.14891, eq. 1 with one break")
-def bnsl(runs):
+def bnsl(runs: Runs) -> jax.Array:
     r"""Broken power law in one input: one exponent before the break, another behind it.
 
         L(x) = E + A (x / x0)^-before [(1 + (x / d)^(1 / f)) / (1 + (x0 / d)^(1 / f))]^(-c f)

@@ -1,13 +1,15 @@
 """Laws of the position of a token in its context: the more a model has read, the better it predicts."""
 
+import jax
 import jax.numpy as jnp
 
 from .._lazy import dist, numpyro
+from ..runs.arrays import Column, Runs
 from .law import law
 from .terms import coupling, exponent, floor, weight
 
 
-def _drop(column, p):
+def _drop(column: Column, p: jax.Array) -> jax.Array:
     """Sample the loss above the floor at the centre, `b_centre`; report b, the same at the first token."""
     centre = weight(column, "b_centre", slope="p")
     numpyro.deterministic("b", centre * column.centre**p)
@@ -15,7 +17,7 @@ def _drop(column, p):
 
 
 @law(inputs=("position",), source="Kaplan et al. 2020, arXiv:2001.08361, appendix D.5")
-def position(runs):
+def position(runs: Runs) -> jax.Array:
     r"""Loss by token position: a power law in the index of the token, above a floor.
 
         L(T) = a + b T^-p = a + b_centre (T / T0)^-p
@@ -40,7 +42,7 @@ def position(runs):
     source="Kaplan et al. 2020, arXiv:2001.08361, fig. 20; the coefficients' laws in N are lossband's",
     compute=lambda runs: runs.params.values,
 )
-def position_by_size(runs):
+def position_by_size(runs: Runs) -> jax.Array:
     r"""Loss by token position for all model sizes at once: `position` with coefficients that are power laws in N.
 
         L(T, N) = a(N) + b(N) T^-p(N)
@@ -79,7 +81,7 @@ def position_by_size(runs):
     compute=lambda runs: runs.step.values,
     exact=False,
 )
-def position_by_step(runs):
+def position_by_step(runs: Runs) -> jax.Array:
     r"""Loss by token position along training: short context and short training, coupled.
 
         L(T, s) = E + R [q (T / T0)^(-p / g) + (1 - q) (s / s0)^(-beta / g)]^g,   R = b_centre + B,  q = b_centre / R

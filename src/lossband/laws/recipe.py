@@ -7,6 +7,7 @@ w is 0 where the recipes share a coefficient, small where they are pooled, large
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 
 from .._lazy import dist, numpyro
@@ -26,9 +27,9 @@ class PerRecipe:
 
     base: Law
     count: int
-    widths: tuple
+    widths: tuple[tuple[str, float], ...]
 
-    def __call__(self, runs):
+    def __call__(self, runs: Runs) -> jax.Array:
         rows = Runs({name: runs.inputs[name] for name in self.base.inputs}, runs.unit)
         with numpyro.handlers.trace() as trace:
             loss = self.base(rows)
@@ -41,7 +42,9 @@ class PerRecipe:
         return loss
 
 
-def per_recipe(base, count, *, pool, floor, apart=None):
+def per_recipe(
+    base: Law, count: int, *, pool: float, floor: float, apart: dict[str, float] | None = None
+) -> Law:
     """The `Law` of several recipes.
 
     Args:

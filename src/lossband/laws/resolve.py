@@ -1,15 +1,21 @@
 """Which law a user means: by name, by function, or by the columns of the table."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
 from .._lazy import numpyro
 from ..errors import InputError, listed, nearest
-from ..runs.arrays import Column, Unit
+from ..runs.arrays import Column, Runs, Unit
 from ..runs.table import INPUTS, numbers, varying
 from .law import LAWS, Law
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 DEFAULTS = (
     "coupled_recurrence",
@@ -18,7 +24,7 @@ DEFAULTS = (
 )  # of a table in whose rows all their inputs vary
 
 
-def find_law(wanted, frame):
+def find_law(wanted: str | Law | Callable[[Runs], jax.Array] | None, frame: "pd.DataFrame") -> Law:
     """The `Law` that a user means: a name, a law, a NumPyro function of the runs, or None for the default.
 
     The default is the first law of `DEFAULTS` whose inputs all vary in the table, else `power_saturated` of its one varying input.
@@ -44,7 +50,7 @@ def find_law(wanted, frame):
     return wanted if wanted.inputs else replace(wanted, inputs=choose(wanted, frame))
 
 
-def one_input(found, frame):
+def one_input(found: Law, frame: "pd.DataFrame") -> tuple[str]:
     """The single input of a law of any one input."""
     present = varying(frame)
     if len(present) != 1:
@@ -55,7 +61,7 @@ def one_input(found, frame):
     return (present[0],)
 
 
-def _inputs_read(curve, frame):
+def _inputs_read(curve: Callable[[Runs], jax.Array], frame: "pd.DataFrame") -> tuple[str, ...]:
     """The columns that a user's function reads, found by running it once on the frame."""
     watch = _Watch(frame)
     with jax.enable_x64(True), numpyro.handlers.seed(rng_seed=0):
@@ -71,11 +77,11 @@ def _inputs_read(curve, frame):
 class _Watch:
     """Runs that remember which columns are read."""
 
-    def __init__(self, frame):
+    def __init__(self, frame: "pd.DataFrame") -> None:
         self.frame, self.read = frame, []
         self.unit = Unit(1.0, 1.0, 0.1, {}, {})
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Column:
         if name.startswith("__"):
             raise AttributeError(name)
         if name not in INPUTS:

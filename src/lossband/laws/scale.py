@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 
 from .._lazy import dist, numpyro
+from ..runs.arrays import Column, Runs
 from .law import law
 from .terms import coupling, exponent, floor, log_sum, power, shortages, weight
 
 
 @law(inputs=("params", "tokens"), source="Hoffmann et al. 2022, arXiv:2203.15556, eq. 2")
-def chinchilla(runs):
+def chinchilla(runs: Runs) -> jax.Array:
     r"""Chinchilla: parameters and tokens each add a power law to a floor.
 
         L(N, D) = E + A (N / N0)^-alpha + B (D / D0)^-beta
@@ -38,7 +39,7 @@ def chinchilla(runs):
     inputs=("params", "tokens"),
     source="Kaplan et al. 2020, arXiv:2001.08361, eq. 1.5; coupling as in lossband's design",
 )
-def coupled(runs):
+def coupled(runs: Runs) -> jax.Array:
     r"""Coupled law: Chinchilla at g = 1; below it, a shortage of one input hurts less while the other is short.
 
         L(N, D) = E + R [p (N / N0)^(-alpha / g) + (1 - p) (D / D0)^(-beta / g)]^g,   R = A + B,  p = A / R
@@ -65,7 +66,7 @@ def coupled(runs):
     crossed=True,
     source="`coupled` under a ceiling, as M4 of Alabdulmohsin et al. 2022, arXiv:2209.06640, is a power law under one",
 )
-def capped(runs):
+def capped(runs: Runs) -> jax.Array:
     r"""Capped law: `coupled` under a ceiling, so that the loss may fall slowly at first and speed up with scale.
 
         1 / (L - E) = 1 / S + 1 / K,    S = R [p (N / N0)^(-a / g) + (1 - p) (D / D0)^(-b / g)]^g
@@ -103,7 +104,7 @@ def capped(runs):
 
 
 @law(inputs=("params", "tokens"), source="Kaplan et al. 2020, arXiv:2001.08361, eq. 1.5")
-def kaplan(runs):
+def kaplan(runs: Runs) -> jax.Array:
     r"""Kaplan's law: one joint power law of parameters and tokens, no floor.
 
         L(N, D) = [(Nc / N)^(alpha_N / alpha_D) + Dc / D]^alpha_D
@@ -133,7 +134,7 @@ def kaplan(runs):
     source="Muennighoff et al. 2023, arXiv:2305.16264, eq. 5 and 6",
     compute=lambda runs: runs.params.values * runs.tokens.values,
 )
-def data_constrained(runs):
+def data_constrained(runs: Runs) -> jax.Array:
     r"""Data-constrained law: repeated tokens, and parameters beyond what the unique tokens need, are worth ever less.
 
         L = E + A (N' / N0)^-alpha + B (D' / D0)^-beta
@@ -165,6 +166,6 @@ def data_constrained(runs):
     return E + A * (_worth(N, V, R_N) / N.centre) ** -alpha + B * (_worth(D, U, R_D) / D.centre) ** -beta
 
 
-def _worth(column, once, repeats):
+def _worth(column: Column, once: jax.Array, repeats: jax.Array) -> jax.Array:
     """What `column` is worth when only `once` of it is new: eq. 5 of Muennighoff et al. 2023."""
     return once - once * repeats * jnp.expm1(-(column.values / once - 1) / repeats)

@@ -1,16 +1,24 @@
 """The law of architecture shape: how much a ratio away from the best one costs."""
 
+from typing import TYPE_CHECKING
+
+import jax
 import jax.numpy as jnp
 
 from ..errors import InputError
+from ..runs.arrays import Runs
 from ..runs.table import INPUTS
-from .law import law
+from .law import Law, law
 from .terms import floor, power, valley
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 AXES = ("ff_ratio", "aspect_ratio", "head_dim")
 
 
-def _varied_axes(found, frame):
+def _varied_axes(found: Law, frame: "pd.DataFrame") -> tuple[str, ...]:
     """The inputs of `shape`: parameters, and the ratios that vary in the table."""
     axes = tuple(name for name in AXES if name in frame and frame[name].nunique() > 1)
     if not axes:
@@ -27,7 +35,7 @@ def _varied_axes(found, frame):
     compute=lambda runs: runs.params.values,
     choose=_varied_axes,
 )
-def shape(runs):
+def shape(runs: Runs) -> jax.Array:
     r"""Architecture shape: a law of size, times a valley in each ratio around its own best value.
 
         L(N, x) = [E + A (N / N0)^-alpha] exp(sum_j U_j(x_j))

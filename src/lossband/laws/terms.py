@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from .._lazy import dist, numpyro
+from ..runs.arrays import Column, Runs
 
 
-def floor(runs, name="E", *, median=0.65, width=0.5):
+def floor(runs: Runs, name: str = "E", *, median: float = 0.65, width: float = 0.5) -> jax.Array:
     """Irreducible loss E: what no amount of any input takes away, in the unit of the loss.
 
     Prior: E / (smallest training loss) ~ LogNormal(ln median, width), by default LogNormal(ln 0.65, 0.5). Published floors lie at 0.5 to 0.9 of the
@@ -18,7 +19,7 @@ def floor(runs, name="E", *, median=0.65, width=0.5):
     )
 
 
-def weight(column, name, slope, shift=None):
+def weight(column: Column, name: str, slope: str, shift: str | None = None) -> jax.Array:
     """The loss at the centre of the inputs that one input is to blame for, in the unit of the loss.
 
     Prior: name / (median training loss) ~ LogNormal(ln 0.2, 1): a fifth of the loss, within a factor of seven.
@@ -29,12 +30,14 @@ def weight(column, name, slope, shift=None):
     return numpyro.sample(name, dist.LogNormal(jnp.log(0.2 * column.typical), 1.0), infer=infer)
 
 
-def exponent(name, median=0.3, width=0.45):
+def exponent(name: str, median: float = 0.3, width: float = 0.45) -> jax.Array:
     """An exponent: name ~ LogNormal(ln median, width). Published ones for language models run from 0.15 to 0.6."""
     return numpyro.sample(name, dist.LogNormal(jnp.log(median), width))
 
 
-def power(column, A, alpha, *, shift=None, median=0.3, width=0.45):
+def power(
+    column: Column, A: str, alpha: str, *, shift: str | None = None, median: float = 0.3, width: float = 0.45
+) -> jax.Array:
     r"""A power law in one input, A ((x + t) / (x0 + t))^-alpha, with x0 the geometric mean of the training rows.
 
     A is the loss that the input is to blame for at the centre; A_natural = A (x0 + t)^alpha is the coefficient
@@ -59,7 +62,9 @@ def power(column, A, alpha, *, shift=None, median=0.3, width=0.45):
     return a * jnp.exp(-exp * jnp.log((column.values + t) / centre))
 
 
-def coupling(one, other, A, alpha, B, beta, g):
+def coupling(
+    one: Column, other: Column, A: jax.Array, alpha: jax.Array, B: jax.Array, beta: jax.Array, g: jax.Array
+) -> jax.Array:
     r"""Two shortages, each a power law, that hurt less together than apart: R [p x^(-alpha / g) + (1 - p) y^(-beta / g)]^g.
 
     R = A + B and p = A / R: with x = y = 1 at the centre, A and B are what each costs there, as in a sum of power laws,
@@ -77,7 +82,7 @@ def coupling(one, other, A, alpha, B, beta, g):
     return (A + B) * jnp.exp(g * short)
 
 
-def shortages(params, tokens):
+def shortages(params: Column, tokens: Column) -> jax.Array:
     r"""What parameters and tokens cost together beyond the floor, coupled: the sites A, alpha, B, beta and g of the law `coupled`.
 
     Args:
@@ -95,13 +100,13 @@ def shortages(params, tokens):
     return coupling(params, tokens, A, alpha, B, beta, g)
 
 
-def log_sum(a, b):
+def log_sum(a: jax.Array, b: jax.Array) -> jax.Array:
     """ln(e^a + e^b), as `jnp.logaddexp` for finite numbers at a third of its cost: two exponentials and one logarithm."""
     most = jax.lax.stop_gradient(jnp.maximum(a, b))
     return most + jnp.log(jnp.exp(a - most) + jnp.exp(b - most))
 
 
-def valley(column, name, params):
+def valley(column: Column, name: str, params: Column) -> jax.Array:
     r"""How far an architecture's ratio is from the best one: a parabola in ln x, steeper on one side than on the other.
 
         U(x) = k (ln x - ln x*)^2,   k = below for x < x*, above for x >= x*,   x* = best (N / N0)^shift

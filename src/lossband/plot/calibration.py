@@ -1,11 +1,13 @@
 """Whether bands are true, as a picture."""
 
+from typing import Any
+
 import numpy as np
 
-from .style import PRED
+from .style import PRED, Axes
 
 
-def reliability(test, *, ax=None):
+def reliability(test: Any, *, ax: Axes | None = None) -> Axes:
     """Observed against nominal coverage of a backtest's bands; on the diagonal the bands are true."""
     import matplotlib.pyplot as plt
 
@@ -19,7 +21,7 @@ def reliability(test, *, ax=None):
     return ax
 
 
-def pit(test, *, bins=10, ax=None):
+def pit(test: Any, *, bins: int = 10, ax: Axes | None = None) -> Axes:
     """Where a backtest's measurements fell in their forecasts: flat if the bands are true.
 
     A U is a band too narrow, a hump one too wide, a slope a bias (high on the right: real losses above the forecast). Every run weighs

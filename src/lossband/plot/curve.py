@@ -1,11 +1,29 @@
 """One training run, forecast from its beginning."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from ..posterior.bands import named
 from ..runs.thin import evenly
-from .style import LABELS, REAL, draw_bands, legend_above, short
+from .style import LABELS, REAL, Axes, draw_bands, legend_above, short
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..posterior.forecast import Forecast
 
 
-def curve(post, run, *, raw=None, target=None, ax=None, unit="nats", levels=(0.5, 0.9), points=120):
+def curve(
+    post: "Forecast",
+    run: "pd.DataFrame",
+    *,
+    raw: "pd.DataFrame | None" = None,
+    target: float | None = None,
+    ax: Axes | None = None,
+    unit: str = "nats",
+    levels: Sequence[float] = (0.5, 0.9),
+    points: int = 120,
+) -> Axes:
     """Loss along one run: what the fit saw, what came after, and the band around what it forecast.
 
     The picture begins with the first row that was fitted.

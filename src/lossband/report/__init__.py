@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,21 @@ import pandas as pd
 from .._files import replacing
 from ..errors import InputError
 from ..evaluation.backtest import Backtest
+from ..posterior.posterior import Posterior
 from ..runs.table import read_runs
 from . import charts, page
 
 MOST_CURVES = 40
 
 
-def write_report(post, path, *, runs=None, backtest=None, title=None):
+def write_report(
+    post: Posterior,
+    path: str | os.PathLike,
+    *,
+    runs: pd.DataFrame | str | os.PathLike | None = None,
+    backtest: Backtest | str | os.PathLike | None = None,
+    title: str | None = None,
+) -> Path:
     """Write a posterior's report: coefficients, health, bands, gap per curve, calibration, provenance.
 
     Args:
@@ -42,7 +51,7 @@ def write_report(post, path, *, runs=None, backtest=None, title=None):
     return Path(path)
 
 
-def _head(post, title):
+def _head(post: Posterior, title: str) -> str:
     frame = post.problem.frame
     ranges = ", ".join(
         f"{name} {frame[name].min():.3g} to {frame[name].max():.3g}" for name in post.law.inputs
@@ -58,7 +67,7 @@ def _head(post, title):
     return f"<h1>{page.escape(title)}</h1>" + page.text(about, "soft") + verdict
 
 
-def _coefficients(post):
+def _coefficients(post: Posterior) -> str:
     draws = {name: np.ravel(v) for name, v in post.sites.items() if np.ndim(v) == 2}
     summary = post.summary()
     rows = [
@@ -76,19 +85,19 @@ def _coefficients(post):
     return page.section("Coefficients", page.table(pd.DataFrame(rows)))
 
 
-def _health(post):
+def _health(post: Posterior) -> str:
     line, *_ = str(post.health).splitlines()
     notes = [page.note(each.code, each.text) for each in post.health.notes]
     return page.section("Health", page.text(line), *(notes or [page.text("No notes.", "soft")]))
 
 
-def _bands(post):
+def _bands(post: Posterior) -> str:
     figures = [page.figure(svg, caption) for svg, caption in charts.bands(post)]
     words = "Bands are for a new measurement of a new run, other inputs at the part's mean; measured losses are moved there along the law."
     return page.section("Measured and predicted", page.text(words, "soft"), page.panels(figures))
 
 
-def _gaps(post, runs):
+def _gaps(post: Posterior, runs: pd.DataFrame | str | os.PathLike | None) -> str:
     frame = post.problem.frame if runs is None else read_runs(runs)
     by = "run" if "run" in frame and frame["run"].nunique() < len(frame) else post.law.inputs[0]
     table = post.gap(frame, by=by, kind="run").sort_values("gap", key=np.abs, ascending=False)
@@ -100,7 +109,7 @@ def _gaps(post, runs):
     return page.section("Gap per curve", page.text(words, "soft"), drawing, page.table(shown))
 
 
-def _calibration(test):
+def _calibration(test: Backtest) -> str:
     hidden = next((c for c in ("params", "tokens", "loops", "position", "step") if c in test.frame), None)
     table = test.calibration(by=hidden)
     notes = [page.note("calibration", words) for words in table.attrs["notes"]]
@@ -111,7 +120,7 @@ def _calibration(test):
     return page.section("Calibration", page.text(words, "soft"), page.table(table), *notes, drawing)
 
 
-def _backtest_of(backtest):
+def _backtest_of(backtest: Backtest | str | os.PathLike) -> Backtest:
     """A `Backtest`, or the one whose frame `lossband backtest -o` wrote."""
     if isinstance(backtest, Backtest):
         return backtest
@@ -126,7 +135,7 @@ def _backtest_of(backtest):
     return Backtest(frame, (), levels)
 
 
-def _provenance(post):
+def _provenance(post: Posterior) -> str:
     record = json.loads(post.data.attrs["lossband"])
     drift = record["drift"] or "none"
     pairs = {

@@ -10,7 +10,7 @@ from .table import numbers
 MEMORY = 0.03  # over what share of the run so far the learning rate is averaged
 
 
-def add_lr_areas(frame, past=None):
+def add_lr_areas(frame: pd.DataFrame, past: pd.DataFrame | None = None) -> pd.DataFrame:
     r"""Add `lr_area` and `lr_mean`, computed per run from the rows' clock t (tokens, else steps) and `lr`.
 
         lr_area(t) = int_0^t lr dt',        d lr_mean / d ln t = (lr - lr_mean) / MEMORY
@@ -52,7 +52,7 @@ def add_lr_areas(frame, past=None):
     return frame.assign(lr_area=rows["lr_area"].to_numpy(), lr_mean=rows["lr_mean"].to_numpy())
 
 
-def _before(rows, past, clock):
+def _before(rows: pd.DataFrame, past: pd.DataFrame | None, clock: str) -> pd.DataFrame:
     """The rows of `past` that stand before the new rows of the same runs."""
     if past is None or "lr" not in past:
         return rows.iloc[:0]
@@ -69,7 +69,7 @@ def _before(rows, past, clock):
     return known[known["t"] < known["run"].map(first)]
 
 
-def _areas(t, lr):
+def _areas(t: np.ndarray, lr: np.ndarray) -> np.ndarray:
     """`lr_area` and `lr_mean` at the rows of one run, `(2, row)`."""
     area = lr[0] * t[0] + np.append(0.0, np.cumsum(np.diff(t) * (lr[1:] + lr[:-1]) / 2))
     width = np.diff(np.log(t))

@@ -1,6 +1,9 @@
 """The table a user brings: one row a measurement, checked once, where it enters."""
 
+import os
+from collections.abc import Iterable, Mapping
 from numbers import Number
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -34,7 +37,7 @@ MEASURED = ("loss", "loss_se")
 VOCABULARY = (*LABELS, *MEASURED, *INPUTS)
 
 
-def read_runs(runs, *, columns=None):
+def read_runs(runs: Any, *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     """The user's table under lossband's column names, as a new frame.
 
     Args:
@@ -75,7 +78,7 @@ def read_runs(runs, *, columns=None):
     return frame.reset_index(drop=True)
 
 
-def _frame_of(runs):
+def _frame_of(runs: Any) -> pd.DataFrame:
     try:
         return pd.DataFrame(runs)
     except (ValueError, TypeError) as error:  # what pandas cannot make a table of
@@ -85,7 +88,7 @@ def _frame_of(runs):
         ) from error
 
 
-def _read_file(path):
+def _read_file(path: str | os.PathLike) -> pd.DataFrame:
     parquet = str(path).endswith(".parquet")
     try:
         with open(path, "rb") as file:  # pyarrow leaves a file that it cannot parse open
@@ -99,7 +102,14 @@ def _read_file(path):
         ) from error
 
 
-def check_runs(frame, inputs, *, loss=True, clock=None, varied=None):
+def check_runs(
+    frame: pd.DataFrame,
+    inputs: Iterable[str],
+    *,
+    loss: bool = True,
+    clock: str | None = None,
+    varied: Iterable[str] | None = None,
+) -> pd.DataFrame:
     """Check the columns that a law needs; return them as float64 beside the labels.
 
     Args:
@@ -136,17 +146,17 @@ def check_runs(frame, inputs, *, loss=True, clock=None, varied=None):
     return checked
 
 
-def varying(frame):
+def varying(frame: pd.DataFrame) -> list[str]:
     """Names of the inputs that the table has, and that differ between its rows."""
     return [name for name in INPUTS if name in frame and _hashable(frame[name]).nunique() > 1]
 
 
-def _hashable(column):
+def _hashable(column: pd.Series) -> pd.Series:
     """A column that can be counted and compared: a stray list in a cell has no hash."""
     return column.map(repr) if column.dtype == object else column
 
 
-def numbers(frame, name, *, zero=False):
+def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False) -> pd.Series:
     """Column `name` as finite positive float64 `(row,)`; `zero`: zeros are numbers too."""
     if name not in frame:
         raise InputError(
@@ -188,7 +198,7 @@ def numbers(frame, name, *, zero=False):
     return values
 
 
-def _floats(column):
+def _floats(column: pd.Series) -> pd.Series:
     """A column of one dtype as float64; what is no number is NaN."""
     if pd.api.types.is_complex_dtype(column):
         return pd.Series(np.nan, index=column.index)
@@ -197,7 +207,7 @@ def _floats(column):
     ).astype(np.float64)
 
 
-def _number(cell):
+def _number(cell: object) -> float:
     """A cell of a column of mixed types as a float: NaN for what is no number, infinity for what no float can hold."""
     if isinstance(cell, bool | np.bool_ | bytes | complex) or not isinstance(cell, str | Number | np.number):
         return np.nan
@@ -209,7 +219,7 @@ def _number(cell):
         return np.nan
 
 
-def _refuse_rows(name, bad, what, expected, todo):
+def _refuse_rows(name: str, bad: np.ndarray | pd.Series, what: str, expected: str, todo: str) -> NoReturn:
     rows = np.flatnonzero(np.asarray(bad))
     plural = "s" if len(rows) > 1 and not what.endswith("0") else ""  # "value <= 0" stays as it is
     raise InputError(
@@ -218,7 +228,7 @@ def _refuse_rows(name, bad, what, expected, todo):
     )
 
 
-def _check_repeats(frame, checked):
+def _check_repeats(frame: pd.DataFrame, checked: pd.DataFrame) -> None:
     """Refuse the same measurement twice: one run and equal inputs; without run labels, an equal loss too."""
     key = [c for c in frame.columns if c in INPUTS or c == "family"]
     key += ["run"] if "run" in frame else ["loss"]

@@ -1,7 +1,11 @@
 """Binning: a long training curve as a few points, the means of its bins with their standard errors, or robust medians."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ..errors import InputError, Note
 from .arrays import clock_of
@@ -12,7 +16,7 @@ FEWEST = 12  # medians that a short log is thinned to at least, where it has as 
 TINY = 1e-4  # relative error that no measured loss is better than: rounding in the log
 
 
-def thin(runs, bins=128, *, columns=None):
+def thin(runs: Any, bins: int = 128, *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     r"""Every run's curve as the means of its ln losses in bins evenly spaced in ln tokens (or step).
 
         ln loss_b = mean ln loss_i,  ln tokens_b = mean ln tokens_i,  loss_se_b = loss_b s / sqrt(n_b)
@@ -48,14 +52,14 @@ def thin(runs, bins=128, *, columns=None):
     return pd.concat([_thinned(rows, clock, bins) for rows in groups], ignore_index=True)
 
 
-def cells(clock, bins):
+def cells(clock: ArrayLike, bins: int) -> list[np.ndarray]:
     """Positions of the rows in each of `bins` evenly spaced in the log of their rising clock that has any, a list."""
     time = np.log(np.asarray(clock, dtype=float))
     edges = np.linspace(time[0], time[-1], bins + 1)[1:-1]
     return [part for part in np.split(np.arange(len(time)), np.searchsorted(time, edges)) if len(part)]
 
 
-def _thinned(rows, clock, bins):
+def _thinned(rows: pd.DataFrame, clock: str, bins: int) -> pd.DataFrame:
     """One run's bins, in the order of training."""
     rows = rows.sort_values(clock)
     time, log_loss = np.log(rows[clock].to_numpy(float)), np.log(rows["loss"].to_numpy(float))
@@ -68,13 +72,13 @@ def _thinned(rows, clock, bins):
     return pd.DataFrame([_mean(rows.iloc[part], scatter) for part in sorted(kept, key=lambda part: part[0])])
 
 
-def _squares(time, log_loss):
+def _squares(time: np.ndarray, log_loss: np.ndarray) -> float:
     """Sum of squares around a straight line."""
     design = np.column_stack([np.ones_like(time), time - time.mean()])
     return float(np.sum((log_loss - design @ np.linalg.lstsq(design, log_loss)[0]) ** 2))
 
 
-def _mean(rows, scatter):
+def _mean(rows: pd.DataFrame, scatter: float) -> dict[str, Any]:
     """One row in place of several, its standard error from their scatter."""
     row = rows.iloc[0].to_dict()
     for name in rows.columns:
@@ -85,7 +89,7 @@ def _mean(rows, scatter):
     return row
 
 
-def medians(run, clock, bins):
+def medians(run: pd.DataFrame, clock: str, bins: int) -> pd.DataFrame:
     """At most `bins` points of a run, evenly spaced in the log of its clock: the median loss of each bin at its middle row.
 
     There are three rows a point, on average, where the log has so many, so that a spike is outvoted. `precision` is a point's
@@ -114,7 +118,7 @@ def medians(run, clock, bins):
     )
 
 
-def point_scatter(log_loss):
+def point_scatter(log_loss: np.ndarray) -> float:
     """Standard deviation of single ln losses about the curve, from neighbours' differences: a robust von Neumann estimate."""
     if len(log_loss) < 4:
         return TINY
@@ -126,7 +130,7 @@ SPAN = (
 )
 
 
-def drop_overtaken(run, clock):
+def drop_overtaken(run: pd.DataFrame, clock: str) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     """A log in the order of its clock: where the clock goes back the run was restarted, and the later rows count.
 
     Args:
@@ -154,7 +158,7 @@ def drop_overtaken(run, clock):
     return run[kept].reset_index(drop=True), (Note("restart", text),)
 
 
-def drop_start(run, clock):
+def drop_start(run: pd.DataFrame, clock: str) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     """The rows that a law of the run can be asked for: after the warm-up, and within a factor of `SPAN` of the last; notes on the rest."""
     t, notes = run[clock].to_numpy(), []
     start = t[-1] / SPAN
@@ -172,21 +176,21 @@ def drop_start(run, clock):
     return run[~early], tuple(notes)
 
 
-def evenly(clock, count):
+def evenly(clock: ArrayLike, count: int) -> np.ndarray:
     """Positions of the rows nearest to `count` points spaced evenly in the log of their rising clock, both ends too."""
     log_clock = np.log(np.asarray(clock, dtype=float))
     wanted = np.linspace(log_clock[0], log_clock[-1], count)
     return np.unique(np.abs(log_clock[:, None] - wanted).argmin(axis=0))
 
 
-def spaced(runs, keep=16):
+def spaced(runs: pd.DataFrame, keep: int = 16) -> pd.DataFrame:
     """Every run's curve at `keep` of its rows, spread evenly in ln tokens, its last row always among them.
 
     Neighbouring evaluations of one run say nearly the same: this keeps the curve and drops the repetition. `lossband.thin` averages
     the single rows of a log instead.
     """
 
-    def rows(curve):
+    def rows(curve: pd.DataFrame) -> pd.DataFrame:
         curve = curve.sort_values("tokens")
         return curve.iloc[evenly(curve["tokens"], keep)]
 

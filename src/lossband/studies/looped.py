@@ -1,15 +1,29 @@
 """Figure 1: looped models, Real against Pred over tokens, a panel for every number of loops and every size."""
 
+from typing import TYPE_CHECKING, Any
+
 from .. import plot
 from ..datasets import load_dataset
 from ..evaluation.backtest import backtest
 from ..runs.thin import spaced
 from .base import Figure
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 WARM = 1e5  # tokens: twice the measured grid's learning-rate warm-up, before which no law of training holds
 
 
-def looped(runs=None, *, hide=1, keep=12, unit="nats per byte", seed=0, **options):
+def looped(
+    runs: "pd.DataFrame | None" = None,
+    *,
+    hide: int = 1,
+    keep: int = 12,
+    unit: str = "nats per byte",
+    seed: int = 0,
+    **options: Any,
+) -> Figure:
     """By how much does the prediction sit above the real loss of larger looped models?
 
     Args:

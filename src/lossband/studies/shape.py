@@ -1,15 +1,19 @@
 """Figure 5: what an architecture's shape costs."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from .. import plot
 from ..datasets import load_dataset
 from ..inference.fit import fit
+from ..posterior.posterior import Posterior
 from .base import Figure, flat, interval
 
 
-def shape(runs=None, *, within=0.01, seed=0, **options):
+def shape(runs: pd.DataFrame | None = None, *, within: float = 0.01, seed: int = 0, **options: Any) -> Figure:
     """Which shape is best, which shapes are nearly as good, and what does a worse one cost in compute?
 
     Args:
@@ -50,7 +54,9 @@ def shape(runs=None, *, within=0.01, seed=0, **options):
     return Figure("shape", shape.__doc__.splitlines()[0], axes, tables, {"shape": post})
 
 
-def best_shapes(post, axes, sizes, *, within=0.01):
+def best_shapes(
+    post: Posterior, axes: Iterable[str], sizes: Iterable[float], *, within: float = 0.01
+) -> pd.DataFrame:
     """The best ratio of every axis and size, and the range in which the loss is at most a share above the best."""
     v, N0, rows = flat(post), float(post.problem.unit.centre["params"]), []
     for axis in axes:
@@ -68,7 +74,7 @@ def best_shapes(post, axes, sizes, *, within=0.01):
     return pd.DataFrame(rows)
 
 
-def extra_compute(post, sizes, *, within=0.01):
+def extra_compute(post: Posterior, sizes: Iterable[float], *, within: float = 0.01) -> pd.DataFrame:
     """The parameters, and so the compute at equal tokens, that lower the loss by `within`: N'/N - 1 by the law of size.
 
     Infinite where the floor is nearer than that.
