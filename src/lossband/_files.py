@@ -8,9 +8,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """A path to write to; it takes the place of `path` when the block ends, and vanishes if the block fails.
+    """A path to write to; it replaces `path` when the block ends, and is removed if the block fails.
 
-    Whoever looks finds the old file or the new one, whole: also after a kill in the middle.
+    A reader finds the old file or the new one, whole, also after a kill in the middle.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

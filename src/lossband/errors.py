@@ -12,10 +12,12 @@ class InputError(ValueError):
     """
 
     def __init__(self, what: str, hint: str) -> None:
+        """`what` went wrong, with what was expected and what was found; `hint` says how to mend it."""
         super().__init__(f"{what} {hint}")
         self.what, self.hint = what, hint
 
     def __reduce__(self) -> tuple[type["InputError"], tuple[str, str]]:
+        """Pickle by `what` and `hint`: the default would pass the whole message as one argument."""
         return InputError, (self.what, self.hint)
 
 
@@ -42,4 +44,5 @@ class Note:
     text: str
 
     def __str__(self) -> str:
+        """The remark on one line: `[code] text`."""
         return f"[{self.code}] {self.text}"

@@ -1,9 +1,9 @@
-"""Scores of a forecast given as draws: sharp is good, but only after true.
+"""Scores of a forecast given as draws: of calibrated forecasts, the sharper is the better.
 
 Every function takes `draws`, shape (sample, row), the draws of the posterior predictive for each new
 measurement, and `observed`, shape (row,), what was then measured, in the same unit. Give both in log loss to
-score relative errors. Scores of a row have shape (row,) and are left unaveraged, so that the caller chooses
-which rows weigh the same. CRPS and interval score: smaller is better; log score: larger is better.
+score relative errors. Scores have shape (row,) and are not averaged, so that the caller chooses which rows
+weigh the same. CRPS and interval score: smaller is better; log score: larger is better.
 
 scipy is imported where it is used: every fit would wait for it.
 """
@@ -88,11 +88,11 @@ def log_score(draws: ArrayLike, observed: ArrayLike) -> np.ndarray:
 
 
 def mixture(log_densities: ArrayLike) -> np.ndarray:
-    """Log density of a forecast that is a mixture over posterior draws, exact where each draw's density is known.
+    """Log density of a forecast that is a mixture over posterior draws, from each draw's own density.
 
         log p(y) = log (1 / S) sum_s p(y | theta_s)
 
-    Unlike `log_score` it smooths nothing: the draws stand for the parameters, and the noise keeps its own tails.
+    Exact where `log_score` smooths: the draws stand for the parameters, and the noise keeps its own tails.
 
     Args:
         log_densities: log p(y | theta_s) of each measurement given each draw, shape (sample, row).
@@ -101,13 +101,15 @@ def mixture(log_densities: ArrayLike) -> np.ndarray:
         Score in nats, shape (row,); larger is better.
 
     Raises:
-        ValueError: not (sample, row), or values that are NaN or +infinity (a density of 0 is -infinity, and is allowed).
+        ValueError: not (sample, row), or values that are NaN or +infinity; -infinity, a density of 0, is
+            allowed.
 
     Example:
         >>> round(mixture([[0.0], [-np.inf]]).item(), 2)      # log 1/2
         -0.69
 
-    Source: Gelman et al. (2014), Statistics and Computing 24, eq. 5 (computed log pointwise predictive density).
+    Source: Gelman et al. (2014), Statistics and Computing 24, eq. 5: the computed log pointwise predictive
+    density.
     """
     densities = np.asarray(log_densities, dtype=float)
     if densities.ndim != 2 or not len(densities):
@@ -116,8 +118,8 @@ def mixture(log_densities: ArrayLike) -> np.ndarray:
         )
     if bad := np.argwhere(np.isnan(densities) | (densities == np.inf)).tolist():
         raise ValueError(
-            f"log densities have {len(bad)} value(s) that are NaN or +infinity (at {_few(bad)}); expected numbers. "
-            "Look at the fit that made them."
+            f"log densities have {len(bad)} value(s) that are NaN or +infinity (at {_few(bad)}); expected "
+            "numbers. Look at the fit that made them."
         )
     from scipy.special import logsumexp
 
@@ -150,7 +152,7 @@ def covered(draws: ArrayLike, observed: ArrayLike, level: float) -> np.ndarray:
 
 
 def coverage(draws: ArrayLike, observed: ArrayLike, levels: ArrayLike = LEVELS) -> np.ndarray:
-    """Share of the measurements inside the band at each level; a truthful forecast gives `levels` back.
+    """Share of the measurements inside the band at each level; a calibrated forecast gives `levels` back.
 
         coverage(level) = (1 / rows) sum_i 1{y_i in band_i(level)}
 
@@ -180,7 +182,7 @@ def pit(draws: ArrayLike, observed: ArrayLike) -> np.ndarray:
         u = (#{x_s < y} + #{x_s = y} / 2 + 1 / 2) / (S + 1)
 
     The mid-rank among S draws x_s, not randomised: never 0 or 1, and 1/2 where y is the median. Uniform for a
-    truthful forecast; heaped at both ends for an overconfident one, at one end for a biased one.
+    calibrated forecast; heaped at both ends for an overconfident one, at one end for a biased one.
 
     Args:
         draws: posterior predictive draws, shape (sample, row).
@@ -205,7 +207,7 @@ def pit(draws: ArrayLike, observed: ArrayLike) -> np.ndarray:
 
 
 def interval_score(draws: ArrayLike, observed: ArrayLike, level: float) -> np.ndarray:
-    """Width of the band plus a fine for every measurement outside it.
+    """Width of the band plus a penalty for each measurement outside the interval.
 
         S = (u - l) + (2 / a) (l - y) 1{y < l} + (2 / a) (y - u) 1{y > u},      a = 1 - level
 
@@ -257,7 +259,7 @@ def msce(draws: ArrayLike, observed: ArrayLike) -> float:
 
 
 def sharpness(draws: ArrayLike, level: float = 0.9) -> np.ndarray:
-    """Width of the band; of two forecasts that cover as they should, the narrower is the better.
+    """Width of the band; of two calibrated forecasts, the narrower is the better.
 
         q((1 + level) / 2) - q((1 - level) / 2)      q: quantile of the draws
 
@@ -303,7 +305,7 @@ def coverage_interval(hit: ArrayLike, run: ArrayLike, level: float = 0.9) -> tup
         >>> round(low, 2), round(high, 2)
         (0.1, 0.9)
 
-    Source: Jeffreys interval, Brown, Cai and DasGupta (2001), section 4; one trial a run is ours.
+    Source: Jeffreys interval, Brown, Cai and DasGupta (2001), section 4; one trial per run is ours.
     """
     hit, run = np.asarray(hit), np.asarray(run)
     if hit.dtype != bool:
@@ -339,7 +341,7 @@ def _checked(draws: ArrayLike, observed: ArrayLike) -> tuple[np.ndarray, np.ndar
     if observed.shape != draws.shape[1:]:
         raise ValueError(
             f"observed has shape {observed.shape}, expected {draws.shape[1:]} to match draws of shape "
-            f"{draws.shape} = (sample, row). Pass one measurement a row; transpose draws with samples last."
+            f"{draws.shape} = (sample, row). Pass one measurement per row; transpose draws with samples last."
         )
     _check_finite("observed", observed)
     return draws, observed

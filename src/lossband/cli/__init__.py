@@ -20,6 +20,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors end with a hint, and which keeps the line breaks of its examples."""
 
     def __init__(self, **options: Any) -> None:
+        """A parser with the options of `argparse.ArgumentParser`; an option is never abbreviated."""
         super().__init__(
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
@@ -27,6 +28,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
+        """Raise an `InputError` in place of printing the usage and leaving."""
         raise InputError(f"{message}.", f"See {self.prog} --help.")
 
 

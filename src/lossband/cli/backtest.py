@@ -1,4 +1,4 @@
-"""Hide the largest runs, refit on the rest, and see whether the bands told the truth."""
+"""Hide the largest runs, refit on the rest, and check the calibration of the bands."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -21,6 +21,7 @@ EXAMPLES = ("lossband backtest runs.csv --columns N=params,D=tokens --by params 
 
 
 def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     table_arguments(parser)
     fit_arguments(parser)
     parser.add_argument(
@@ -51,6 +52,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
+    """Refit, score the hidden rows, and show the calibration."""
     from ..evaluation.backtest import backtest
 
     hide = args.hide and [whole(count) for count in args.hide]
@@ -75,6 +77,11 @@ def run(args: Namespace) -> None:
 
 
 def whole(count: float) -> int:
+    """A count as a whole number.
+
+    Raises:
+        InputError: a number with a fraction.
+    """
     from ..errors import InputError
 
     if count != int(count):

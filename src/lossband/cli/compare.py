@@ -9,6 +9,7 @@ EXAMPLES = ("lossband compare fit.nc chinchilla.nc --cuts 2 --folds 2 -o weights
 
 
 def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument(
         "fits",
         nargs="+",
@@ -46,6 +47,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
+    """Score refits of each law, and show the laws' weights."""
     from ..evaluation.compare import compare
     from ..posterior.netcdf import load
 

@@ -14,6 +14,7 @@ EXAMPLES = (
 
 
 def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="every data set by its name")
     listing.set_defaults(act=run_list)
@@ -41,10 +42,12 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
+    """Run the chosen action."""
     args.act(args)
 
 
 def run_list(args: Namespace) -> None:
+    """Print the name of every data set, and what it holds."""
     import pandas as pd
 
     from ..datasets import describe, names_known
@@ -59,6 +62,7 @@ def run_list(args: Namespace) -> None:
 
 
 def run_show(args: Namespace) -> None:
+    """Print where a data set comes from."""
     from ..datasets import describe
 
     about = describe(args.name)
@@ -70,12 +74,14 @@ def run_show(args: Namespace) -> None:
 
 
 def run_get(args: Namespace) -> None:
+    """Write a data set to a file."""
     from ..datasets import load_dataset
 
     write(load_dataset(args.name), args.out or table_destination(f"{args.name}.csv"))
 
 
 def run_convert(args: Namespace) -> None:
+    """Write a training log as a table of runs."""
     from ..importers import import_runs
 
     options = dict(

@@ -1,4 +1,4 @@
-"""Fit the looped law to measured curves, the largest size held out; write the figure, the bands and the posterior."""
+"""Fit the looped law to measured curves, the largest size held out; write figure, bands and posterior."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -11,6 +11,7 @@ WARM = 1e5  # tokens: twice the learning-rate warm-up, before which no law of tr
 
 
 def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument(
         "--out",
         default="demo",
@@ -35,7 +36,8 @@ def run(args: Namespace) -> None:
     curves = spaced(runs[runs["tokens"] >= WARM], keep=DEMO_ROWS)
     largest = runs["params"].max()
     say(
-        f"{len(curves)} measured losses of {curves['run'].nunique()} looped models; hiding the largest size, N = {largest:,.0f}"
+        f"{len(curves)} measured losses of {curves['run'].nunique()} looped models; hiding the largest size, "
+        f"N = {largest:,.0f}"
     )
     test = backtest(curves, "looped", by="params", hide=1, seed=args.seed)
     (post,) = test.posteriors

@@ -9,6 +9,7 @@ EXAMPLES = ("lossband figure looped --out figures",)
 
 
 def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument("name", choices=NAMES)
     parser.add_argument(
         "runs",
@@ -26,6 +27,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
+    """Fit, draw, and write the figure's files."""
     from ..runs.table import read_runs
     from ..studies import FIGURES, tell
 

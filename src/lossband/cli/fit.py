@@ -18,6 +18,7 @@ EXAMPLES = ("lossband fit runs.csv --law coupled --columns N=params,D=tokens -o 
 
 
 def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     table_arguments(parser)
     fit_arguments(parser)
     out_argument(parser, "fit.nc", "the posterior, for predict, report and compare")
@@ -25,6 +26,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
+    """Fit, write the posterior, and show its summary."""
     from ..inference.fit import fit
 
     post = fit(read_table(args), find_law(args.law), **fit_options(args))

@@ -18,6 +18,7 @@ EXAMPLES = ("lossband plan fit.nc --flops 1e21,1e23 -o plan.csv",)
 
 
 def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument("fit", help="a posterior that lossband fit wrote")
     parser.add_argument("--flops", type=numbers, required=True, metavar="1e21,1e23", help="budgets")
     parser.add_argument(
@@ -51,6 +52,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
+    """Plan every budget, and show the plan."""
     from ..posterior.netcdf import load
 
     post = load(args.fit, law=find_law(args.law))

@@ -21,6 +21,7 @@ EXAMPLES = (
 
 
 def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument("fit", help="a posterior that lossband fit wrote")
     parser.add_argument(
         "runs",
@@ -59,6 +60,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
+    """Forecast the rows, and show the bands."""
     from ..posterior.netcdf import load
 
     post, new = load(args.fit, law=find_law(args.law)), read_table(args)

@@ -8,6 +8,7 @@ EXAMPLES = ("lossband report fit.nc --backtest backtest.csv -o report.html",)
 
 
 def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument("fit", help="a posterior that lossband fit wrote")
     parser.add_argument(
         "--backtest",
@@ -25,6 +26,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
+    """Write the report."""
     from ..posterior.netcdf import load
     from ..report import write_report
 

@@ -64,6 +64,7 @@ def table_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def names_argument(parser: argparse.ArgumentParser) -> None:
+    """The user's column names."""
     parser.add_argument(
         "--columns",
         type=names,
@@ -73,6 +74,7 @@ def names_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def law_argument(parser: argparse.ArgumentParser) -> None:
+    """Which law."""
     parser.add_argument(
         "--law",
         metavar="NAME",
@@ -121,10 +123,12 @@ def fit_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def json_argument(parser: argparse.ArgumentParser) -> None:
+    """Whether to print JSON."""
     parser.add_argument("--json", action="store_true", help="print JSON on stdout")
 
 
 def out_argument(parser: argparse.ArgumentParser, default: str, what: str) -> None:
+    """Where to write `what`."""
     parser.add_argument(
         "-o",
         "--out",

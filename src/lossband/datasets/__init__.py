@@ -26,13 +26,21 @@ BUNDLED = {
 def load_dataset(name: str | os.PathLike) -> pd.DataFrame:
     """A measured table as a tidy frame, or the table at a CSV or Parquet path.
 
-    Our own measurements ship with lossband (`BUNDLED`), all trained on bytes of Python source, `loss` in nats per byte
-    and `params` without embeddings: "looped", looped transformers of five sizes and 1, 2, 4 or 8 loops
-    (`examples/measure_looped.py`); "positions", "position_steps", "shapes" and "long" (`examples/measure_transformers.py`).
-    "readings" are numbers out of descriptions of published figures, with an error of their own: no measurements.
-    The public sets (`names_known()`) are read from the folder that LOSSBAND_DATA names, else fetched
-    from their source at a fixed commit into the user's cache folder and converted; either way the table must have
+    Our own measurements ship with lossband (`BUNDLED`). All models were trained on bytes of Python source,
+    with `loss` in nats per byte and `params` without embeddings: "looped", looped transformers of five sizes
+    and 1, 2, 4 or 8 loops (`examples/measure_looped.py`); "positions", "position_steps", "shapes" and "long"
+    (`examples/measure_transformers.py`). "readings" are not measurements: they are numbers from descriptions
+    of published figures, each with an error of its own.
+
+    The public sets (`names_known()`) are read from the folder that LOSSBAND_DATA names, else fetched from
+    their source at a fixed commit into the user's cache folder and converted. Either way the table must have
     the fingerprint on record. `frame.attrs` holds the provenance.
+
+    Args:
+        name: a name of `names_known()`, or the path of a CSV or Parquet file.
+
+    Returns:
+        The table, one row per measurement.
 
     Raises:
         InputError: no such data set and no such file; no network; a table that is not the registered one.
@@ -101,12 +109,13 @@ def _local(name: str) -> pd.DataFrame:
 
 
 def _fetched(name: str) -> pd.DataFrame:
-    """The table from its source; a cached file that does not give the registered table is fetched once more."""
+    """The table from its source; a cached file that gives another table is fetched once more."""
     about = registry()[name]
     if not about["files"]:
         raise InputError(
             f"the data set {name!r} cannot be fetched: {about['why'][0].lower()}{about['why'][1:]}",
-            f"Point LOSSBAND_DATA at a folder that holds {name}.csv (source: github.com/{about['repository']}).",
+            f"Point LOSSBAND_DATA at a folder that holds {name}.csv "
+            f"(source: github.com/{about['repository']}).",
         )
     for again in (False, True):
         paths, found = fetch(name, about, again=again), None
@@ -120,6 +129,7 @@ def _fetched(name: str) -> pd.DataFrame:
         if found:
             cause = f"it gives a table of fingerprint {found[:12]}..., not {about['fingerprint'][:12]}..."
     raise InputError(
-        f"the source of the data set {name!r} at github.com/{about['repository']} is not what is on record: {cause}.",
+        f"the source of the data set {name!r} at github.com/{about['repository']} is not what is on record: "
+        f"{cause}.",
         f"Point LOSSBAND_DATA at a folder that holds {name}.csv, and report the difference.",
     )

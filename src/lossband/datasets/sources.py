@@ -93,7 +93,7 @@ def isoflops(paths: Sequence[Path]) -> pd.DataFrame:
 
 
 def overtraining(paths: Sequence[Path]) -> pd.DataFrame:
-    """One row a model and validation set, with the source's 95 % intervals over sequences and over tokens."""
+    """One row per model and validation set, with the source's 95 % intervals over sequences and tokens."""
     rows = [row for path in sorted(paths) for row in _evaluations(json.loads(Path(path).read_text()))]
     return pd.DataFrame(rows)
 
@@ -163,7 +163,7 @@ CONVERT = {
 
 
 def fingerprint(frame: pd.DataFrame) -> str:
-    """SHA-256 of a table's columns and cells, numbers at eight significant digits, whatever the order of its rows."""
+    """SHA-256 of a table's columns and cells, numbers at eight significant digits, in any order of rows."""
     cells = [[_cell(value) for value in frame[name]] for name in frame]
     rows = sorted("\x1f".join(row) for row in zip(*cells, strict=True))
     return hashlib.sha256("\x1e".join(["\x1f".join(map(str, frame.columns)), *rows]).encode()).hexdigest()

@@ -1,4 +1,7 @@
-"""MLflow's file store: `metrics/NAME` of each run, one line `time value step` a point; its parameters beside them."""
+"""MLflow's file store: `metrics/NAME` of each run, and its parameters.
+
+A metric has one line `time value step` per point.
+"""
 
 import os
 from pathlib import Path
@@ -8,6 +11,7 @@ from .records import Logs
 
 
 def is_one(path: Path) -> bool:
+    """Whether a path is a folder that holds MLflow runs."""
     return path.is_dir() and bool(_runs(path))
 
 
@@ -35,6 +39,7 @@ def read_logs(source: str | os.PathLike, *, run: str | None = None) -> Logs:
 
 
 def _points(file: Path) -> list[tuple[int, float]]:
+    """(step, value) of every line of one metric, in the order of writing."""
     points = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
         try:
@@ -49,6 +54,7 @@ def _points(file: Path) -> list[tuple[int, float]]:
 
 
 def _parameters(folder: Path) -> dict[str, float]:
+    """The run's parameters that are numbers, by name."""
     found = {}
     for file in sorted((folder / "params").glob("*")):
         try:

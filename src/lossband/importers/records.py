@@ -42,6 +42,7 @@ class Logs:
 
     @property
     def metrics(self) -> list[str]:
+        """Names of all metrics, over all runs, in the order in which they first appear."""
         return list(dict.fromkeys(name for one in self.series.values() for name in one))
 
 
@@ -49,14 +50,17 @@ class Logs:
 class Imported:
     """A table of runs as it was logged, and what was done to get it.
 
-    frame: `run`, `step`, `loss`, and what else was logged under a name of lossband's; ready for `lossband.fit`.
-    notes: coded remarks: `columns` (what was taken for what), `duplicates`, `resumed`, `unmatched`, `left-out`.
+    frame: `run`, `step`, `loss`, and every other metric that has a column name of lossband's; ready for
+        `lossband.fit`.
+    notes: coded remarks: `columns` (which metric became which column), `duplicates`, `resumed`, `unmatched`,
+        `left-out`.
     """
 
     frame: pd.DataFrame
     notes: tuple[Note, ...] = ()
 
     def __str__(self) -> str:
+        """The size of the table, and its notes, one line each."""
         return "\n".join(
             [f"{len(self.frame)} rows of {self.frame['run'].nunique()} runs", *map(str, self.notes)]
         )
@@ -72,8 +76,9 @@ def table_of(
     """`Logs` as an `Imported` table.
 
     Args:
-        columns: metric -> lossband's name, {"eval/loss": "loss"}; by default the training loss, and what goes by
-            a usual name.
+        logs: what a reader found.
+        columns: metric -> lossband's name, {"eval/loss": "loss"}; by default the training loss, and every
+            metric that has a usual name.
         constants: columns to add, the same for every row: {"params": 1.2e8}.
         tokens_per_step: adds `tokens`, the step times this.
     """
@@ -144,7 +149,7 @@ def _known(columns: Mapping) -> Mapping:
 def one_run(
     run: str, series: dict[str, list[tuple[int, float]]], chosen: dict[str, str], notes: list[Note]
 ) -> pd.DataFrame:
-    """One run's rows, a step each; what was written again is reported in `notes`."""
+    """One run's rows, one per step; points that were written again are reported in `notes`."""
     loss = next(metric for metric, ours in chosen.items() if ours == "loss" and metric in series)
     frame = pd.DataFrame(settled(series[loss], run, notes), columns=["step", "loss"])
     frame.insert(0, "run", run)
@@ -158,8 +163,8 @@ def one_run(
 def settled(points: Iterable[tuple[int, float]], run: str, notes: list[Note]) -> list[tuple[int, float]]:
     """The points of one metric in the order of training, each step once.
 
-    A run that went back to an earlier step was resumed from a checkpoint: what it had written from there on
-    never became the model, and goes. A point that was written again alike is kept once.
+    A run that went back to an earlier step was resumed from a checkpoint: the points that it had written from
+    that step on never became the model and are dropped. A point that was written twice alike is kept once.
     """
     kept, twice, gone, back = {}, 0, 0, []
     for step, value in points:

@@ -1,4 +1,7 @@
-"""TensorBoard event files: every folder that holds some is a run. Values are float32, as TensorBoard keeps them."""
+"""TensorBoard event files: every folder that holds some is a run.
+
+Values are float32, as TensorBoard keeps them.
+"""
 
 import os
 from pathlib import Path
@@ -10,6 +13,7 @@ MARK = "tfevents"
 
 
 def is_one(path: Path) -> bool:
+    """Whether a path is an event file, or a folder with one somewhere below it."""
     if path.is_file():
         return MARK in path.name
     return any(path.rglob(f"*{MARK}*"))

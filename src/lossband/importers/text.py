@@ -12,7 +12,7 @@ def read_logs(source: str | os.PathLike, *, pattern: str | None, run: str | None
     """Numbers of every line that the pattern finds something in.
 
     Raises:
-        InputError: a pattern that is none, lacks a group, or matches no line; a group that is no number.
+        InputError: an invalid pattern, one that lacks a group or matches no line; a group that is no number.
     """
     expression = _compiled(pattern)
     try:

@@ -11,6 +11,7 @@ NAME = "trainer_state.json"
 
 
 def is_one(path: Path) -> bool:
+    """Whether a path is a JSON file, or a folder with a `trainer_state.json` somewhere below it."""
     return path.name.endswith(".json") if path.is_file() else bool(_states(path))
 
 
@@ -41,7 +42,7 @@ def _home(state: Path) -> Path:
 
 
 def _step(state: Path) -> float:
-    """Steps of the checkpoint; the state in the run's own folder is written at the end."""
+    """Step of the checkpoint; infinity for the state in the run's own folder, which is written at the end."""
     number = state.parent.name.removeprefix("checkpoint-")
     return int(number) if number.isdigit() else float("inf")
 

@@ -45,7 +45,7 @@ def read_logs(source: str | os.PathLike, *, run: str | None = None) -> Logs:
 def _chart(
     table: pd.DataFrame, step: str, charted: list[str]
 ) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """A chart's export: one column `run - metric` a run, with its least and greatest value beside it."""
+    """A chart's export: one column `run - metric` per run, with its least and greatest value beside it."""
     series = {}
     for name in charted:
         run, _, metric = name.rpartition(" - ")
@@ -69,6 +69,7 @@ def _points(rows: pd.DataFrame, step: str, name: str) -> list[tuple[int, float]]
 
 
 def _by_api(path: str) -> Logs:
+    """A run's whole history from W&B's server."""
     try:
         import wandb
     except ImportError as error:

@@ -34,9 +34,8 @@ class Law:
     name: str
     inputs: tuple[str, ...]
     source: str = ""
-    compute: Callable[[Runs], jax.Array] | None = (
-        None  # runs -> training compute (row,); None: the product of the inputs
-    )
+    # runs -> training compute (row,); None: the product of the inputs
+    compute: Callable[[Runs], jax.Array] | None = None
     priors: "dict[str, Distribution]" = field(default_factory=dict)
     along: tuple[str, ...] = ()  # the inputs along which the drift runs; (): all of them
     # (law, frame) -> inputs, for a law whose inputs depend on the table
@@ -44,13 +43,15 @@ class Law:
     # (frame, past) -> frame with the inputs that are computed from its other columns
     derive: "Callable[[pd.DataFrame, pd.DataFrame | None], pd.DataFrame] | None" = None
     carries: tuple[str, ...] = ()  # columns that `derive` reads, kept beside the inputs
-    simpler: str = ""  # the law that this one is where the coefficients that only it has are zero
-    crossed: bool = (
-        False  # an averaged drift is of four fits: this law and its simpler one, each with drift and without
-    )
-    exact: bool = True  # False: no run follows it exactly, so that an averaged drift is in every draw of it all the same
+    simpler: str = ""  # the reduced model: this law where the coefficients that only it has are zero
+    # an averaged drift mixes four fits: this law and its simpler one, each with drift and without
+    crossed: bool = False
+    # False for laws of a single run, where residuals are always correlated: the drift-free component of an
+    # averaged drift is then omitted
+    exact: bool = True
 
     def __call__(self, runs: Runs) -> jax.Array:
+        """Sample the coefficients with NumPyro; return the expected loss `(row,)`, in the table's unit."""
         priors = _replacing()(self.priors)
         with priors:
             loss = self.curve(runs)
@@ -63,7 +64,7 @@ class Law:
         return loss
 
     def at(self, runs: Runs, sites: dict[str, jax.Array]) -> jax.Array:
-        """Expected loss `(row,)` at given coefficients: nothing is sampled, and no NumPyro handler outside sees it."""
+        """Expected loss `(row,)` at given coefficients: samples nothing, and outer handlers see no site."""
         with numpyro.handlers.block():
             return numpyro.handlers.substitute(self, sites)(runs)
 
@@ -83,12 +84,12 @@ class Law:
         return tuple(name for name in self.inputs if name in self.along) or self.inputs
 
     def derived(self, frame: "pd.DataFrame", past: "pd.DataFrame | None" = None) -> "pd.DataFrame":
-        """The table with the inputs that the law computes from its other columns; `past`: the training table."""
+        """The table with the inputs that the law computes from other columns; `past`: the training table."""
         return frame if self.derive is None else self.derive(frame, past)
 
     @property
     def sites(self) -> dict[str, dict[str, Any]]:
-        """Its sampled sites, name -> NumPyro message, found by tracing it on a row of ones: their values are abstract."""
+        """Its sampled sites, name -> NumPyro message, from a trace on a row of ones: values are abstract."""
         ones = dict.fromkeys(self.inputs, 1.0)
         runs = Runs({name: np.ones(1) for name in self.inputs}, Unit(1.0, 1.0, 0.1, ones, ones))
         sites = {}
@@ -107,12 +108,12 @@ class Law:
 
     @functools.cached_property
     def marks(self) -> dict[str, list[str]]:
-        """coefficient -> kinds of what its term tells the sampler of it (`infer`), in the order in which they are sampled."""
+        """Coefficient -> what its term tells the sampler of it (the keys of `infer`), in sampling order."""
         return remembered(self.code, lambda: {name: list(site["infer"]) for name, site in self.sites.items()})
 
     @property
     def code(self) -> str | None:
-        """Text that tells apart one of the package's laws as it comes; None for any other, which has to be traced."""
+        """Text that identifies an unchanged law of the package; None for any other, which must be traced."""
         known = LAWS.get(self.name)
         as_it_comes = known is not None and known.curve is self.curve and not self.priors
         ours = self.curve.__module__.startswith(f"{__package__}.")
@@ -133,12 +134,15 @@ class Law:
         )
 
     def __eq__(self, other: object) -> bool:
+        """Whether the other law has the same function, inputs and priors."""
         return isinstance(other, Law) and self.key == other.key
 
     def __hash__(self) -> int:
+        """The hash of `key`, so that equal laws share their compiled programs."""
         return hash(self.key)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle a named law by its name: its decorated function cannot be found by its own."""
         if self.name in LAWS and LAWS[self.name].curve is self.curve:  # its function goes by the law's name
             return _restore, (self.name, self.inputs, self.priors)
         return Law, tuple(getattr(self, each.name) for each in fields(self))
@@ -160,6 +164,9 @@ def law(
         name: the law's name; the function's own by default.
         compute: runs -> training compute `(row,)` up to a constant; the product of the inputs by default.
         about: the rarer fields of `Law`: along, choose, derive, carries, simpler, crossed, exact.
+
+    Returns:
+        A decorator that makes the function a `Law` and enters it into `LAWS`.
     """
 
     def decorate(curve: Callable[[Runs], jax.Array]) -> Law:

@@ -56,12 +56,13 @@ def looped_step(runs: Runs) -> jax.Array:
     alpha ...    exponents of N, D, s                    none          LogNormal(ln .3, .45); of s,
                                                                        gamma: LogNormal(ln .6, .6)
     t3           shift of s                              none          of the order of the smallest s
-    delta        price at every loop of training for     none          Normal(.2, .3)
-                 more of them
+    delta        exponent of T: how training for more    none          Normal(.2, .3)
+                 loops raises the term of s
     ===========  ======================================  ============  ====================================
 
-    A model that is trained for more loops is worse after each of the first: at one loop, 8 in training cost 3 to 5 % over 1
-    (the measured looped grid), which is what delta is for.
+    A model that is trained for more loops is worse after each of the first ones: on the measured looped
+    grid, the loss after one loop is 3 to 5 % higher with 8 loops in training than with 1. delta describes
+    this.
     """
     delta = numpyro.sample("delta", dist.Normal(0.2, 0.3))
     return (
@@ -79,7 +80,7 @@ def _worth_of_a_loop() -> jax.Array:
 
 
 def _applied(runs: Runs) -> jax.Array:
-    """Parameters applied to a token, `(row,)`: those of the loop once a loop."""
+    """Parameters applied to a token, `(row,)`: those inside the loop count once per loop."""
     return runs.params_once.values + runs.loops.values * runs.params_rec.values
 
 
@@ -123,9 +124,10 @@ def recurrence(runs: Runs) -> jax.Array:
     compute=lambda runs: _applied(runs) * runs.tokens.values,
 )
 def coupled_recurrence(runs: Runs) -> jax.Array:
-    r"""Coupled recurrence law: `coupled` in tokens and in parameters of which r loops over N_rec are worth r^phi times as many.
+    r"""Coupled recurrence law: `coupled`, where r loops over N_rec parameters are worth r^phi times as many.
 
-        L = E + R [p (N_eff / N0)^(-alpha / g) + (1 - p) (D / D0)^(-beta / g)]^g,    N_eff = N_once + r^phi N_rec
+        L = E + R [p (N_eff / N0)^(-alpha / g) + (1 - p) (D / D0)^(-beta / g)]^g
+        N_eff = N_once + r^phi N_rec
 
     ================  =========================================  ============  ============================
     symbol            meaning                                    unit          prior
@@ -137,7 +139,8 @@ def coupled_recurrence(runs: Runs) -> jax.Array:
     g                 coupling; 1 is none                        none          as in `coupled`
     ================  =========================================  ============  ============================
 
-    At g = 1 it is `recurrence`. On the 116 models of arXiv:2604.21106 its forecasts of the larger ones are three times as sharp.
+    At g = 1 it is `recurrence`. On the 116 models of arXiv:2604.21106 its forecasts of the larger ones are
+    three times as sharp.
     """
     return floor(runs) + shortages(_effective(runs), runs.tokens)
 

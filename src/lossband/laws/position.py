@@ -30,7 +30,7 @@ def position(runs: Runs) -> jax.Array:
     a         loss with endless context              of the loss   `floor`
     b_centre  loss above that at T0                  of the loss   `weight`: a fifth of the loss
     b         the same at the first token            of the loss   b_centre T0^p
-    p         exponent                               none          LogNormal(ln .5, .5): published .47 to .62
+    p         exponent                               none          LogNormal(ln .5, .5): public .47 to .62
     ========  =====================================  ============  ========================================
     """
     a, p = floor(runs, "a"), exponent("p", 0.5, 0.5)
@@ -43,7 +43,7 @@ def position(runs: Runs) -> jax.Array:
     compute=lambda runs: runs.params.values,
 )
 def position_by_size(runs: Runs) -> jax.Array:
-    r"""Loss by token position for all model sizes at once: `position` with coefficients that are power laws in N.
+    r"""Loss by token position for all model sizes: `position` with coefficients that are power laws in N.
 
         L(T, N) = a(N) + b(N) T^-p(N)
         a(N) = E + A (N / N0)^-alpha,   b(N) = b (N / N0)^b_slope,   p(N) = p (N / N0)^p_slope
@@ -62,8 +62,8 @@ def position_by_size(runs: Runs) -> jax.Array:
     p_slope   of ln p in ln N                        none          Normal(0, .15)
     ========  =====================================  ============  ========================================
 
-    Published fits of six sizes (a 4.0 to 2.3, b 3.2 to 5.4, p .47 to .62 over three decades) have both slopes below .1. The
-    drift runs along T and along N; compute is N.
+    Published fits of six sizes (a 4.0 to 2.3, b 3.2 to 5.4, p .47 to .62 over three decades) have both
+    slopes below .1. The drift runs along T and along N; compute is N.
     """
     p = exponent("p", 0.5, 0.5)
     drop = _drop(runs.position, p)
@@ -84,7 +84,8 @@ def position_by_size(runs: Runs) -> jax.Array:
 def position_by_step(runs: Runs) -> jax.Array:
     r"""Loss by token position along training: short context and short training, coupled.
 
-        L(T, s) = E + R [q (T / T0)^(-p / g) + (1 - q) (s / s0)^(-beta / g)]^g,   R = b_centre + B,  q = b_centre / R
+        L(T, s) = E + R [q (T / T0)^(-p / g) + (1 - q) (s / s0)^(-beta / g)]^g
+        R = b_centre + B,   q = b_centre / R
 
     ========  =====================================  ============  ========================================
     symbol    meaning                                unit          prior
@@ -94,16 +95,17 @@ def position_by_step(runs: Runs) -> jax.Array:
     E         irreducible loss                       of the loss   `floor`
     b_centre  loss due to T at the centre            of the loss   `weight`
     B         loss due to s at the centre            of the loss   `weight`
-    p         exponent of T where s is no shortage   none          LogNormal(ln .5, .5)
-    beta      exponent of s where T is no shortage   none          LogNormal(ln .5, .5)
+    p         exponent of T where only T limits L    none          LogNormal(ln .5, .5)
+    beta      exponent of s where only s limits L    none          LogNormal(ln .5, .5)
     g         coupling; 1 is none                    none          LogNormal(-.6, .4)
     b         loss due to T at the first token,      of the loss   R q^g T0^p
               trained for ever
     ========  =====================================  ============  ========================================
 
-    Early in training every index has the same loss, for nothing is known yet of how to use the context; an index stops
-    improving when its context has become the shortage, the first tokens first. `lossband.studies.last_steps` gives that step. As in `curve`, the rows are one
-    run's, which err together: the drift is in every draw.
+    Early in training every index has the same loss, because the model cannot use the context yet. An index
+    stops improving when its context limits the loss; the first tokens do so first.
+    `lossband.studies.last_steps` gives that step. As in `curve`, the rows come from one run and their
+    residuals are correlated, so the drift is in every draw.
     """
     E, p, beta = floor(runs), exponent("p", 0.5, 0.5), exponent("beta", 0.5, 0.5)
     drop = weight(runs.position, "b_centre", slope="p")

@@ -17,17 +17,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-DEFAULTS = (
-    "coupled_recurrence",
-    "coupled_looped",
-    "capped",
-)  # of a table in whose rows all their inputs vary
+# In this order, for a table in which all their inputs vary.
+DEFAULTS = ("coupled_recurrence", "coupled_looped", "capped")
 
 
 def find_law(wanted: str | Law | Callable[[Runs], jax.Array] | None, frame: "pd.DataFrame") -> Law:
     """The `Law` that a user means: a name, a law, a NumPyro function of the runs, or None for the default.
 
-    The default is the first law of `DEFAULTS` whose inputs all vary in the table, else `power_saturated` of its one varying input.
+    The default is the first law of `DEFAULTS` whose inputs all vary in the table, else `power_saturated` of
+    its one varying input.
     """
     if wanted is None:
         present = set(varying(frame))
@@ -55,7 +53,8 @@ def one_input(found: Law, frame: "pd.DataFrame") -> tuple[str]:
     present = varying(frame)
     if len(present) != 1:
         raise InputError(
-            f"the law {found.name!r} takes one input, and the table has {len(present)} that vary ({listed(present)}).",
+            f"the law {found.name!r} takes one input, and the table has {len(present)} that vary "
+            f"({listed(present)}).",
             "Pass a table with the one column you mean, for instance runs[['tokens', 'loss']].",
         )
     return (present[0],)
@@ -68,7 +67,8 @@ def _inputs_read(curve: Callable[[Runs], jax.Array], frame: "pd.DataFrame") -> t
         curve(watch)
     if not watch.read:
         raise InputError(
-            f"the law {getattr(curve, '__name__', curve)!r} reads no column of the table (it has {listed(frame.columns)}).",
+            f"the law {getattr(curve, '__name__', curve)!r} reads no column of the table (it has "
+            f"{listed(frame.columns)}).",
             "Read its inputs as attributes: runs.params, runs.tokens.",
         )
     return tuple(dict.fromkeys(watch.read))

@@ -53,12 +53,12 @@ def shape(runs: Runs) -> jax.Array:
     alpha           exponent of N                         none          LogNormal(ln .28, .4)
     {j}_best        best ratio at N0                      of x_j        its geometric mean, LogNormal(0, 1)
     {j}_shift       of ln best in ln N                    none          Normal(0, .15)
-    {j}_below ...   rise of ln loss a squared factor of   none          LogNormal(ln .01, 1.2)
-    {j}_above       e below or above the best
+    {j}_below ...   rise of ln loss per squared ln x      none          LogNormal(ln .01, 1.2)
+    {j}_above       below or above the best
     ==============  ====================================  ============  ====================================
 
-    The valleys' sides are shared by all sizes, and the best ratio moves as a power of N: one size lends the others what it
-    knows. See `valley` for the reasons of the priors.
+    All sizes share the sides of a valley, and the best ratio is a power of N, so that every size informs the
+    others. See `valley` for the reasons of the priors.
     """
     axes = [axis for axis in AXES if axis in runs.inputs]
     size = floor(runs) + power(runs.params, "A", "alpha", median=0.28, width=0.4)

@@ -29,14 +29,20 @@ def curve(
     The picture begins with the first row that was fitted.
 
     Args:
-        post: an `Outlook`, or a `Posterior` of `curve` or any law of tokens or steps, fitted to the beginning of the run.
-        run: the rows of the whole run, with `lr` where the law reads it; `loss` may be missing where it has yet to come.
-        raw: the single rows that `run` is thinned from, with the same inputs, drawn faintly: the jitter and the spikes.
+        post: an `Outlook`, or a `Posterior` of `curve` or any law of tokens or steps, fitted to the
+            beginning of the run.
+        run: the rows of the whole run, with `lr` where the law reads it; `loss` may be missing where it has
+            yet to come.
+        raw: the single rows that `run` is thinned from, with the same inputs, drawn faintly: the jitter and
+            the spikes.
         target: a loss to mark.
         ax: matplotlib axes; new ones by default.
+        unit: of the loss, for the axis.
+        levels: of the bands.
+        points: number of rows at which the bands are drawn.
 
     Returns:
-        the axes.
+        The axes.
     """
     import matplotlib.pyplot as plt
 

@@ -28,21 +28,23 @@ def panels(
 ) -> np.ndarray:
     """Real against Pred, one panel per (rows, columns) value, with bands.
 
-    Each panel says by how much Pred lies above Real, with its 90 % interval, and which share of Real is inside the 90 % band.
+    Each panel says by how much Pred lies above Real, with its 90 % interval, and which share of Real is
+    inside the 90 % band.
 
     Args:
         post: a `Posterior`.
         runs: the measured table, with `loss`.
-        rows, columns: what the panels go by; a column that is missing or constant gives one row or column.
+        rows: the table's column whose values are the rows of panels; one row if it is missing or constant.
+        columns: the table's column whose values are the columns of panels; as `rows`.
         x: the input on the horizontal axis.
         hidden: values of `columns` that the fit never saw; their panels are marked.
         kind: of the band, see `Posterior.predict`.
         levels: of the bands, narrow first.
-        points: of each predicted curve.
+        points: number of points of each predicted curve.
         unit: of the loss, for the axis.
 
     Returns:
-        the matplotlib axes, `(row, column)`.
+        The matplotlib axes, `(row, column)`.
     """
     import matplotlib.pyplot as plt
 
@@ -101,7 +103,7 @@ def _panel(
 
 
 def _say_gap(axis: Axes, post: "Posterior", cell: pd.DataFrame, kind: str) -> None:
-    """Write the panel's signed gap and the share inside the band where a falling curve leaves room: top right."""
+    """Write the panel's signed gap and the share inside the band at the top right, above a falling curve."""
     (gap,) = post.gap(cell.assign(run="a new run"), kind="mean" if kind == "mean" else "run").itertuples()
     text = f"gap {gap.gap:+.3f}\n[{gap.lo_90:+.3f}, {gap.hi_90:+.3f}]\n{gap.inside_90:.0%} inside"
     axis.text(0.96, 0.95, text, transform=axis.transAxes, ha="right", va="top", fontsize=6, color="0.25")

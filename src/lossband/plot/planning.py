@@ -16,7 +16,10 @@ SHADES = (0.45, 0.22)
 
 
 def valleys(plan: Any, *, within: float = 0.005, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
-    """Expected regret of every size, one panel a budget, with the range within `within` of the best and the probability of being so."""
+    """Expected regret of every size, one panel per budget.
+
+    Each panel shows the range of sizes within `within` of the best, and the probability of being within it.
+    """
     import matplotlib.pyplot as plt
 
     budgets, label = list(plan.frame["flops"]), named(within)
@@ -91,7 +94,7 @@ def candidates(
     runs: "pd.DataFrame | None" = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """What each candidate run would tell, and the order in which they are chosen."""
+    """How much each candidate run reduces the target's variance, and the order in which they are chosen."""
     import matplotlib.pyplot as plt
 
     ax = ax or plt.subplots(figsize=(4.8, 3.6), layout="constrained")[1]

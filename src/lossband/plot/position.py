@@ -27,7 +27,7 @@ def position(
     levels: Sequence[float] = SHARP,
     points: int = 60,
 ) -> Axes:
-    """Loss against token index, one curve a model size: measured points, and bands.
+    """Loss against token index, one curve per model size: measured points, and bands.
 
     Args:
         post: a `Posterior` of `position_by_size`, or of any law of position and params.
@@ -35,9 +35,12 @@ def position(
         hidden: sizes that the fit never saw: hollow points.
         sizes: further sizes, not measured, to forecast.
         ax: matplotlib axes; new ones by default.
+        unit: of the loss, for the axis.
+        levels: of the bands, narrow first.
+        points: number of points of each band.
 
     Returns:
-        the axes.
+        The axes.
     """
     import matplotlib.pyplot as plt
 
@@ -70,16 +73,20 @@ def position_step(
     levels: Sequence[float] = SHARP,
     points: int = 60,
 ) -> Axes:
-    """Loss against training step, one curve a token index, with bands, and where each stops improving.
+    """Loss against training step, one curve per token index, with bands, and where each stops improving.
 
     Args:
         post: a `Posterior` of `position_by_step`.
         runs: the measured table of one model.
-        last: a frame with `position`, `median`, `lo_90`, `hi_90`: the step after which little is gained; marked on the curves.
+        last: a frame with `position`, `median`, `lo_90`, `hi_90`: the step after which little is gained;
+            marked on the curves.
         ax: matplotlib axes; new ones by default.
+        unit: of the loss, for the axis.
+        levels: of the bands, narrow first.
+        points: number of points of each band.
 
     Returns:
-        the axes.
+        The axes.
     """
     import matplotlib.pyplot as plt
 
@@ -141,6 +148,10 @@ def exponents(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     Args:
         table: `params`, `median`, `lo_90`, `hi_90`, and `alone_median`, ... where there is such a fit.
+        ax: matplotlib axes; new ones by default.
+
+    Returns:
+        The axes.
     """
     import matplotlib.pyplot as plt
 
@@ -166,7 +177,10 @@ def exponents(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def last_steps(table: pd.DataFrame, end: float, *, within: float, ax: Axes | None = None) -> Axes:
-    """The step after which an index gains less than a share of its loss, against the index; `end` is the last measured step."""
+    """The step after which an index gains less than the share `within` of its loss, against the index.
+
+    `end` is the last measured step.
+    """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import LogLocator, NullFormatter
 

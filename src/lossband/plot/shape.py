@@ -22,10 +22,11 @@ def shape(
     points: int = 80,
     level: float = 0.9,
 ) -> Axes:
-    """Loss increase (%) over the best ratio, one curve a model size: measured runs, and bands.
+    """Loss increase (%) over the best ratio, one curve per model size: measured runs, and bands.
 
-    The increase of a measured run is over the median loss that the fitted law gives its size at the best ratio of this axis,
-    the other ratios as they are in the run; the bands hold the uncertainty of the law and of its drift.
+    The increase of a measured run is over the median loss that the fitted law gives its size at the best
+    ratio of this axis, the other ratios as they are in the run; the bands hold the uncertainty of the law
+    and of its drift.
 
     Args:
         post: a `Posterior` of `shape`.
@@ -33,9 +34,11 @@ def shape(
         axis: "ff_ratio", "aspect_ratio" or "head_dim".
         near: (low, high) of the ratios that are near the best of the middle size, shaded.
         ax: matplotlib axes; new ones by default.
+        points: number of points of each band.
+        level: of the bands.
 
     Returns:
-        the axes.
+        The axes.
     """
     import matplotlib.pyplot as plt
 
@@ -71,7 +74,7 @@ def shape(
 
 
 def best_losses(post: "Posterior", rows: pd.DataFrame, axis: str) -> np.ndarray:
-    """Draws of the loss of each row's model with the best ratio on one axis, by the law alone, `(sample, row)`."""
+    """Loss draws of each row's model with the best ratio on one axis, by the law alone, `(sample, row)`."""
     v = {name: np.ravel(value)[:, None] for name, value in post.sites.items() if np.ndim(value) == 2}
     size = rows["params"].to_numpy(float) / float(post.problem.unit.centre["params"])
     rise = 0.0

@@ -60,10 +60,12 @@ def legend_above(ax: Axes, **options: Any) -> Any:
 
 
 def symbol(name: str) -> str:
+    """The letter of an input, as in the laws; its name where it has none."""
     return {"params": "N", "tokens": "D", "loops": r"$T_m$"}.get(name, name)
 
 
 def short(value: float) -> str:
+    """A number at three significant digits with k, M, B or T for thousands to trillions."""
     for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= unit:
             return f"{value / unit:.3g}{letter}"

@@ -32,11 +32,12 @@ def write_report(
         post: a `Posterior`.
         path: of the HTML file; written whole or not at all.
         runs: measured rows for the gaps; by default the training rows.
-        backtest: a `Backtest`, or the path of the CSV that `lossband backtest -o` wrote; it adds the calibration.
+        backtest: a `Backtest`, or the path of the CSV that `lossband backtest -o` wrote; it adds the
+            calibration.
         title: of the page.
 
     Returns:
-        the path.
+        The path.
     """
     import matplotlib as mpl
 
@@ -93,7 +94,10 @@ def _health(post: Posterior) -> str:
 
 def _bands(post: Posterior) -> str:
     figures = [page.figure(svg, caption) for svg, caption in charts.bands(post)]
-    words = "Bands are for a new measurement of a new run, other inputs at the part's mean; measured losses are moved there along the law."
+    words = (
+        "Bands are for a new measurement of a new run, other inputs at the part's mean; measured losses are "
+        "moved there along the law."
+    )
     return page.section("Measured and predicted", page.text(words, "soft"), page.panels(figures))
 
 
@@ -102,7 +106,10 @@ def _gaps(post: Posterior, runs: pd.DataFrame | str | os.PathLike | None) -> str
     by = "run" if "run" in frame and frame["run"].nunique() < len(frame) else post.law.inputs[0]
     table = post.gap(frame, by=by, kind="run").sort_values("gap", key=np.abs, ascending=False)
     shown = table.head(MOST_CURVES).sort_values(by)
-    words = f"Predicted minus measured, averaged over each {by}, with its 90 % interval; above zero the prediction is too high."
+    words = (
+        f"Predicted minus measured, averaged over each {by}, with its 90 % interval; above zero the "
+        "prediction is too high."
+    )
     if len(table) > len(shown):
         words += f" The {len(shown)} largest of {len(table)} are shown."
     drawing = page.figure(charts.gaps(shown, by))
@@ -114,7 +121,7 @@ def _calibration(test: Backtest) -> str:
     table = test.calibration(by=hidden)
     notes = [page.note("calibration", words) for words in table.attrs["notes"]]
     drawing = page.panels(
-        [page.figure(charts.reliability(test.frame["pit"]), "On the diagonal the bands are true.")]
+        [page.figure(charts.reliability(test.frame["pit"]), "Calibrated bands lie on the diagonal.")]
     )
     words = f"Forecasts of {len(test.frame)} rows that were hidden from the fit."
     return page.section("Calibration", page.text(words, "soft"), page.table(table), *notes, drawing)

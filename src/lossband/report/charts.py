@@ -57,7 +57,9 @@ def axes(width: float = 3.4, height: float = 2.6) -> Axes:
 
 
 def bands(post: "Posterior", level: float = 0.9) -> list[tuple[str, str]]:
-    """Measured rows and the band of a new measurement along the widest input, a drawing for each part of the others.
+    """Measured rows and the band of a new measurement along the widest input, one drawing per part.
+
+    A part is a range of the second widest input.
 
     A row whose other inputs are not the drawing's is moved there by the ratio of the two predictions.
 
@@ -129,7 +131,7 @@ def reliability(pit: ArrayLike) -> str:
     ax = axes(3.4, 3.0)
     nominal = np.linspace(0.02, 0.98, 49)
     distance = np.abs(np.asarray(pit) - 0.5)
-    ax.plot([0, 1], [0, 1], color=INK, lw=0.8, label="true bands")
+    ax.plot([0, 1], [0, 1], color=INK, lw=0.8, label="calibrated")
     ax.plot(nominal, [(distance <= level / 2).mean() for level in nominal], color=PRED, label="observed")
     ax.set(xlabel="nominal coverage", ylabel="observed coverage", xlim=(0, 1), ylim=(0, 1))
     ax.legend(frameon=False, fontsize=8, labelcolor=INK)

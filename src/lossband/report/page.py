@@ -24,14 +24,17 @@ def page(title: str, sections: Iterable[str]) -> str:
 
 
 def section(title: str, *parts: str) -> str:
+    """A section with its heading; the parts are HTML already."""
     return f"<section><h2>{escape(title)}</h2>\n" + "\n".join(parts) + "</section>"
 
 
 def text(words: str, kind: str = "") -> str:
+    """A paragraph; `kind` is a class of the style sheet."""
     return f'<p class="{kind}">{escape(words)}</p>' if kind else f"<p>{escape(words)}</p>"
 
 
 def note(code: str, words: str) -> str:
+    """A coded remark as a paragraph."""
     return f'<p class="note"><code>{escape(code)}</code> {escape(words)}</p>'
 
 
@@ -53,10 +56,12 @@ def listing(pairs: Mapping[str, object]) -> str:
 
 
 def figure(svg: str, caption: str = "") -> str:
+    """A drawing, which is SVG already, with its caption."""
     return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def panels(figures: Iterable[str]) -> str:
+    """Figures side by side."""
     return f'<div class="panels">{"".join(figures)}</div>'
 
 

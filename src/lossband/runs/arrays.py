@@ -34,7 +34,7 @@ class Unit:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Column:
-    """One input of the runs, `(row,)`, in the user's unit; arithmetic and jnp functions take it as its array."""
+    """One input of the runs, `(row,)`, in the user's unit; arithmetic and jnp functions use its values."""
 
     values: jax.Array
     centre: jax.Array  # geometric mean over the training rows
@@ -49,16 +49,21 @@ class Column:
         return jnp.log(self.values / self.centre)
 
     def __iter__(self) -> Iterator[jax.Array]:
+        """Iterate over the values, row by row."""
         return iter(self.values)
 
     def __jax_array__(self) -> jax.Array:
+        """The values, for jnp functions."""
         return self.values
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """The values as a numpy array."""
         return np.asarray(self.values, dtype=dtype)
 
 
 def _forward(name: str) -> Callable[..., Any]:
+    """An operator of `Column` that is the same operator of its values."""
+
     def operator(self, *others: Any) -> Any:
         return getattr(self.values, name)(*(getattr(other, "values", other) for other in others))
 
@@ -95,6 +100,7 @@ class Runs:
     unit: Unit
 
     def __getattr__(self, name: str) -> Column:
+        """The input of that name as a `Column`."""
         inputs = object.__getattribute__(self, "inputs")
         if name not in inputs:
             raise AttributeError(f"these runs have no input {name!r} (they have {', '.join(inputs)})")

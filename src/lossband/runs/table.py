@@ -1,4 +1,4 @@
-"""The table a user brings: one row a measurement, checked once, where it enters."""
+"""The table a user brings: one row per measurement, checked once, where it enters."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -62,7 +62,8 @@ def read_runs(runs: Any, *, columns: Mapping[str, str] | None = None) -> pd.Data
             )
         if ours not in VOCABULARY:
             raise InputError(
-                f"columns= maps {mine!r} to {ours!r}, which is no column of lossband{nearest(ours, VOCABULARY)}",
+                f"columns= maps {mine!r} to {ours!r}, which is no column of lossband"
+                f"{nearest(ours, VOCABULARY)}",
                 f"Use one of {', '.join(VOCABULARY)}.",
             )
     frame = frame.rename(columns=columns or {})
@@ -73,7 +74,7 @@ def read_runs(runs: Any, *, columns: Mapping[str, str] | None = None) -> pd.Data
         )
     if frame.empty:
         raise InputError(
-            "the table has no rows; one row a measurement is expected.", "Check the filter before."
+            "the table has no rows; one row per measurement is expected.", "Check the filter before."
         )
     return frame.reset_index(drop=True)
 
@@ -119,9 +120,13 @@ def check_runs(
         clock: a column that orders the points of a run, if the noise needs one; it may be constant.
         varied: the inputs that must not be constant; by default all.
 
+    Returns:
+        A frame of float64 inputs, and `loss` and `loss_se` where they are asked for, with `run` as its first
+        column.
+
     Raises:
-        InputError: missing, non-numeric, NaN, infinite or non-positive cells; a repeated measurement; an input
-            with one single value.
+        InputError: missing, non-numeric, NaN, infinite or non-positive cells; a repeated measurement; an
+            input with one single value.
     """
     needed = dict.fromkeys([*inputs, *([clock] if clock else []), *(["loss"] if loss else [])])
     columns = {name: numbers(frame, name) for name in needed}
@@ -138,10 +143,11 @@ def check_runs(
         _check_repeats(frame, checked)
         for name in (*(inputs if varied is None else varied), "loss"):
             if checked[name].nunique() == 1:
+                others = "" if name == "loss" else f", or use a law without {name}"
                 raise InputError(
-                    f"{name} has one single value ({checked[name].iloc[0]:g}) in all {len(frame)} rows, and the law "
-                    f"needs it to vary.",
-                    f"Add runs with another {name}{'' if name == 'loss' else f', or use a law without {name}'}.",
+                    f"{name} has one single value ({checked[name].iloc[0]:g}) in all {len(frame)} rows, and "
+                    "the law needs it to vary.",
+                    f"Add runs with another {name}{others}.",
                 )
     return checked
 
@@ -160,7 +166,8 @@ def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False) -> pd.Series:
     """Column `name` as finite positive float64 `(row,)`; `zero`: zeros are numbers too."""
     if name not in frame:
         raise InputError(
-            f"the table has no column {name!r} (it has {listed(frame.columns, 12)}){nearest(name, frame.columns)}",
+            f"the table has no column {name!r} (it has {listed(frame.columns, 12)})"
+            f"{nearest(name, frame.columns)}",
             f"Add it, or name yours: columns={{'yours': {name!r}}}.",
         )
     column = frame[name]
@@ -208,7 +215,7 @@ def _floats(column: pd.Series) -> pd.Series:
 
 
 def _number(cell: object) -> float:
-    """A cell of a column of mixed types as a float: NaN for what is no number, infinity for what no float can hold."""
+    """A cell of a column of mixed types as a float: NaN for no number, infinity beyond a float's range."""
     if isinstance(cell, bool | np.bool_ | bytes | complex) or not isinstance(cell, str | Number | np.number):
         return np.nan
     try:
@@ -223,7 +230,8 @@ def _refuse_rows(name: str, bad: np.ndarray | pd.Series, what: str, expected: st
     rows = np.flatnonzero(np.asarray(bad))
     plural = "s" if len(rows) > 1 and not what.endswith("0") else ""  # "value <= 0" stays as it is
     raise InputError(
-        f"{name} has {len(rows)} {what}{plural} (row{'s' if len(rows) > 1 else ''} {listed(rows)}); expected {expected}.",
+        f"{name} has {len(rows)} {what}{plural} (row{'s' if len(rows) > 1 else ''} {listed(rows)}); "
+        f"expected {expected}.",
         todo,
     )
 

@@ -37,6 +37,7 @@ class Figure:
     notes: tuple[Note, ...] = ()
 
     def __str__(self) -> str:
+        """The question, the fits' health, the notes and the tables, as text."""
         parts = [self.title]
         parts += [f"{name}: {str(post.health).splitlines()[0]}" for name, post in self.posts.items()]
         parts += dict.fromkeys(map(str, self.notes))  # several fits may say the same

@@ -34,14 +34,21 @@ def curve(
 ) -> Figure:
     """Where will this run end, and when does it reach a target loss?
 
-    Each part of the run is followed by `lossband.watch`, with the learning rate of the rest as its schedule where the table has one.
+    Each part of the run is followed by `lossband.watch`, with the learning rate of the rest as its schedule
+    where the table has one.
 
     Args:
-        runs: the log of one run, in its order: tokens (or step), loss, and lr where it is known; by default the long run that lossband measured.
+        runs: the log of one run, in its order: tokens (or step), loss, and lr where it is known; by default
+            the long run that lossband measured.
         fractions: of the run that each fit sees.
         target: a loss; by default the real one at nine tenths of the run.
         bins: log-spaced bins whose medians are drawn, and say when the target was reached.
+        unit: of the loss, for the axis.
+        seed: of the sampler.
         options: of `lossband.watch`: num_warmup, num_samples, num_chains, ...
+
+    Returns:
+        The `Figure`.
     """
     runs = one_run(load_dataset("long") if runs is None else runs)
     clock = clock_of(runs)
@@ -72,7 +79,7 @@ def curve(
 
 
 def _panels(found: Sequence[Outlook], ends: pd.DataFrame, shown: pd.DataFrame, **options: Any) -> np.ndarray:
-    """One panel a fraction, on one scale of the loss; each says what it saw and where the run ended."""
+    """One panel per fraction, on one scale of the loss; each says what it saw and where the run ended."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
@@ -81,7 +88,11 @@ def _panels(found: Sequence[Outlook], ends: pd.DataFrame, shown: pd.DataFrame, *
     limits = []
     for look, row, ax in zip(found, ends.itertuples(), axes[0], strict=True):
         limits.append(plot.curve(look, shown, ax=ax, **options).get_ylim())
-        said = f"seen: the first {row.seen:.0%}\nend {row.median:.3f} [{row.lo_90:.3f}, {row.hi_90:.3f}]\nreal {row.real:.3f}"
+        said = (
+            f"seen: the first {row.seen:.0%}\n"
+            f"end {row.median:.3f} [{row.lo_90:.3f}, {row.hi_90:.3f}]\n"
+            f"real {row.real:.3f}"
+        )
         ax.text(
             0.96,
             0.95,

@@ -1,4 +1,4 @@
-"""Figure 1: looped models, Real against Pred over tokens, a panel for every number of loops and every size."""
+"""Figure 1: looped models, Real against Pred over tokens, one panel per number of loops and size."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,12 @@ def looped(
         runs: curves with params, tokens, loops and loss; by default those that lossband measured.
         hide: how many of the largest sizes the fit does not see.
         keep: rows kept of each curve: neighbours on a curve say nearly the same.
+        unit: of the loss, for the axis.
+        seed: of the sampler.
         options: of `fit`.
+
+    Returns:
+        The `Figure`.
     """
     runs = load_dataset("looped") if runs is None else runs
     runs = runs[runs["tokens"] >= WARM]

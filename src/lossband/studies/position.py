@@ -31,7 +31,12 @@ def position(
         hide: how many of the largest sizes the fit does not see.
         beyond: the size to forecast, over the largest measured one.
         indices: token indices kept of each size, log-spaced.
+        unit: of the loss, for the axis.
+        seed: of the sampler.
         options: of `fit`.
+
+    Returns:
+        The `Figure`.
     """
     import matplotlib.pyplot as plt
 
@@ -95,8 +100,14 @@ def position_step(
         runs: rows of one model's position, step and loss; by default the largest that lossband measured.
         skip: share of the run that is left out at its start: warm-up, before which no law of training holds.
         indices: token indices kept, log-spaced.
-        within: an index has stopped improving where its loss is within this share of what endless training gives it.
+        within: an index has stopped improving where its loss is within this share of what endless training
+            gives it.
+        unit: of the loss, for the axis.
+        seed: of the sampler.
         options: of `fit`.
+
+    Returns:
+        The `Figure`.
     """
     import matplotlib.pyplot as plt
 
@@ -121,10 +132,10 @@ def position_step(
 
 
 def last_steps(post: Posterior, positions: Iterable[float], *, within: float = 0.01) -> pd.DataFrame:
-    """The step at which each index comes within a share of the loss that endless training gives it, with its interval.
+    """The step at which each index comes within a share of the loss that endless training gives it.
 
-    By the law alone: with c = b T^-p and the loss E + [c^(1/g) + (B s^-beta)^(1/g)]^g, it is where the bracket's power is
-    (1 + within) (E + c) - E.
+    Median and 90 % interval, by the law alone: with c = b T^-p and the loss
+    E + [c^(1/g) + (B s^-beta)^(1/g)]^g, it is where the bracket's power is (1 + within) (E + c) - E.
     """
     v, rows = flat(post), []
     for index in positions:
