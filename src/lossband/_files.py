@@ -1,15 +1,16 @@
 """Write a file whole or not at all."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def replacing(path):
-    """A path to write to; it takes the place of `path` when the block ends, and vanishes if the block fails.
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """A path to write to; it replaces `path` when the block ends, and is removed if the block fails.
 
-    Whoever looks finds the old file or the new one, whole: also after a kill in the middle.
+    A reader finds the old file or the new one, whole, also after a kill in the middle.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

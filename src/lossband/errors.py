@@ -1,5 +1,6 @@
 """What went wrong, what was expected, what to do: the one error type for input that cannot be used."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -10,15 +11,17 @@ class InputError(ValueError):
     note on the result instead (see `lossband.Health`).
     """
 
-    def __init__(self, what, hint):
+    def __init__(self, what: str, hint: str) -> None:
+        """`what` went wrong, with what was expected and what was found; `hint` says how to mend it."""
         super().__init__(f"{what} {hint}")
         self.what, self.hint = what, hint
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type["InputError"], tuple[str, str]]:
+        """Pickle by `what` and `hint`: the default would pass the whole message as one argument."""
         return InputError, (self.what, self.hint)
 
 
-def nearest(name, known):
+def nearest(name: object, known: Iterable[object]) -> str:
     """The end of a sentence about an unknown name: `"; did you mean 'x'?"` if one is near, else `"."`."""
     import difflib
 
@@ -26,7 +29,7 @@ def nearest(name, known):
     return f"; did you mean {close[0]!r}?" if close else "."
 
 
-def listed(items, limit=6):
+def listed(items: Iterable[object], limit: int = 6) -> str:
     """`"4, 9, 17 and 3 more"`: the first items of a list, and how many are left out."""
     items = list(items)
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
@@ -40,5 +43,6 @@ class Note:
     code: str
     text: str
 
-    def __str__(self):
+    def __str__(self) -> str:
+        """The remark on one line: `[code] text`."""
         return f"[{self.code}] {self.text}"

@@ -1,19 +1,22 @@
-"""Scores of a forecast given as draws: sharp is good, but only after true.
+"""Scores of a forecast given as draws: of calibrated forecasts, the sharper is the better.
 
 Every function takes `draws`, shape (sample, row), the draws of the posterior predictive for each new
 measurement, and `observed`, shape (row,), what was then measured, in the same unit. Give both in log loss to
-score relative errors. Scores of a row have shape (row,) and are left unaveraged, so that the caller chooses
-which rows weigh the same. CRPS and interval score: smaller is better; log score: larger is better.
+score relative errors. Scores have shape (row,) and are not averaged, so that the caller chooses which rows
+weigh the same. CRPS and interval score: smaller is better; log score: larger is better.
 
 scipy is imported where it is used: every fit would wait for it.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
-def crps(draws, observed):
+def crps(draws: ArrayLike, observed: ArrayLike) -> np.ndarray:
     """Continuous ranked probability score: the absolute error of a forecast that is a distribution.
 
         CRPS(F, y) = integral (F(z) - 1{z >= y})^2 dz = E|X - y| - E|X - X'| / 2
@@ -42,7 +45,7 @@ def crps(draws, observed):
     return crps_ensemble(observed, draws, m_axis=0, estimator="qd")
 
 
-def log_score(draws, observed):
+def log_score(draws: ArrayLike, observed: ArrayLike) -> np.ndarray:
     """Log density that the forecast gave to what was measured, from a Gaussian kernel on the draws.
 
         log p(y) = log (1 / S) sum_s Normal(y; x_s, h),    h = 0.9 min(sd, IQR / 1.34) S^(-1/5)
@@ -84,12 +87,12 @@ def log_score(draws, observed):
     return logsumexp(kernel, axis=0) - np.log(num_draws * h * np.sqrt(2 * np.pi))
 
 
-def mixture(log_densities):
-    """Log density of a forecast that is a mixture over posterior draws, exact where each draw's density is known.
+def mixture(log_densities: ArrayLike) -> np.ndarray:
+    """Log density of a forecast that is a mixture over posterior draws, from each draw's own density.
 
         log p(y) = log (1 / S) sum_s p(y | theta_s)
 
-    Unlike `log_score` it smooths nothing: the draws stand for the parameters, and the noise keeps its own tails.
+    Exact where `log_score` smooths: the draws stand for the parameters, and the noise keeps its own tails.
 
     Args:
         log_densities: log p(y | theta_s) of each measurement given each draw, shape (sample, row).
@@ -98,13 +101,15 @@ def mixture(log_densities):
         Score in nats, shape (row,); larger is better.
 
     Raises:
-        ValueError: not (sample, row), or values that are NaN or +infinity (a density of 0 is -infinity, and is allowed).
+        ValueError: not (sample, row), or values that are NaN or +infinity; -infinity, a density of 0, is
+            allowed.
 
     Example:
         >>> round(mixture([[0.0], [-np.inf]]).item(), 2)      # log 1/2
         -0.69
 
-    Source: Gelman et al. (2014), Statistics and Computing 24, eq. 5 (computed log pointwise predictive density).
+    Source: Gelman et al. (2014), Statistics and Computing 24, eq. 5: the computed log pointwise predictive
+    density.
     """
     densities = np.asarray(log_densities, dtype=float)
     if densities.ndim != 2 or not len(densities):
@@ -113,15 +118,15 @@ def mixture(log_densities):
         )
     if bad := np.argwhere(np.isnan(densities) | (densities == np.inf)).tolist():
         raise ValueError(
-            f"log densities have {len(bad)} value(s) that are NaN or +infinity (at {_few(bad)}); expected numbers. "
-            "Look at the fit that made them."
+            f"log densities have {len(bad)} value(s) that are NaN or +infinity (at {_few(bad)}); expected "
+            "numbers. Look at the fit that made them."
         )
     from scipy.special import logsumexp
 
     return logsumexp(densities, axis=0) - np.log(len(densities))
 
 
-def covered(draws, observed, level):
+def covered(draws: ArrayLike, observed: ArrayLike, level: float) -> np.ndarray:
     """Whether each measurement fell inside the band, the equal-tailed interval of the draws.
 
         q((1 - level) / 2) <= y <= q((1 + level) / 2)      q: quantile of the draws
@@ -146,8 +151,8 @@ def covered(draws, observed, level):
     return (low <= observed) & (observed <= high)
 
 
-def coverage(draws, observed, levels=LEVELS):
-    """Share of the measurements inside the band at each level; a truthful forecast gives `levels` back.
+def coverage(draws: ArrayLike, observed: ArrayLike, levels: ArrayLike = LEVELS) -> np.ndarray:
+    """Share of the measurements inside the band at each level; a calibrated forecast gives `levels` back.
 
         coverage(level) = (1 / rows) sum_i 1{y_i in band_i(level)}
 
@@ -171,13 +176,13 @@ def coverage(draws, observed, levels=LEVELS):
     return np.array([covered(draws, observed, level).mean() for level in np.atleast_1d(levels)])
 
 
-def pit(draws, observed):
+def pit(draws: ArrayLike, observed: ArrayLike) -> np.ndarray:
     """Probability integral transform: the forecast's own percentile of what was measured.
 
         u = (#{x_s < y} + #{x_s = y} / 2 + 1 / 2) / (S + 1)
 
     The mid-rank among S draws x_s, not randomised: never 0 or 1, and 1/2 where y is the median. Uniform for a
-    truthful forecast; heaped at both ends for an overconfident one, at one end for a biased one.
+    calibrated forecast; heaped at both ends for an overconfident one, at one end for a biased one.
 
     Args:
         draws: posterior predictive draws, shape (sample, row).
@@ -201,8 +206,8 @@ def pit(draws, observed):
     return (below + 0.5 * ties + 0.5) / (len(draws) + 1)
 
 
-def interval_score(draws, observed, level):
-    """Width of the band plus a fine for every measurement outside it.
+def interval_score(draws: ArrayLike, observed: ArrayLike, level: float) -> np.ndarray:
+    """Width of the band plus a penalty for each measurement outside the interval.
 
         S = (u - l) + (2 / a) (l - y) 1{y < l} + (2 / a) (y - u) 1{y > u},      a = 1 - level
 
@@ -231,7 +236,7 @@ def interval_score(draws, observed, level):
     return (high - low) + 2 / (1 - level) * (under + over)  # eq. 43
 
 
-def msce(draws, observed):
+def msce(draws: ArrayLike, observed: ArrayLike) -> float:
     """Mean squared calibration error: how far coverage is from its nominal level, over seven levels.
 
         MSCE = mean over level in {.5, .6, .7, .8, .9, .95, .99} of (coverage(level) - level)^2
@@ -253,8 +258,8 @@ def msce(draws, observed):
     return float(np.mean((coverage(draws, observed, LEVELS) - np.array(LEVELS)) ** 2))
 
 
-def sharpness(draws, level=0.9):
-    """Width of the band; of two forecasts that cover as they should, the narrower is the better.
+def sharpness(draws: ArrayLike, level: float = 0.9) -> np.ndarray:
+    """Width of the band; of two calibrated forecasts, the narrower is the better.
 
         q((1 + level) / 2) - q((1 - level) / 2)      q: quantile of the draws
 
@@ -276,7 +281,7 @@ def sharpness(draws, level=0.9):
     return high - low
 
 
-def coverage_interval(hit, run, level=0.9):
+def coverage_interval(hit: ArrayLike, run: ArrayLike, level: float = 0.9) -> tuple[float, float]:
     """Interval for a coverage rate that counts all rows of one run as one piece of evidence.
 
         rate ~ Beta(k + 1/2, n - k + 1/2)      k = sum over the n runs of (share of the run's rows hit)
@@ -300,7 +305,7 @@ def coverage_interval(hit, run, level=0.9):
         >>> round(low, 2), round(high, 2)
         (0.1, 0.9)
 
-    Source: Jeffreys interval, Brown, Cai and DasGupta (2001), section 4; one trial a run is ours.
+    Source: Jeffreys interval, Brown, Cai and DasGupta (2001), section 4; one trial per run is ours.
     """
     hit, run = np.asarray(hit), np.asarray(run)
     if hit.dtype != bool:
@@ -321,28 +326,28 @@ def coverage_interval(hit, run, level=0.9):
     return (float(low) if hit.any() else 0.0), (1.0 if hit.all() else float(high))
 
 
-def _band(draws, level):
+def _band(draws: np.ndarray, level: float) -> np.ndarray:
     _check_level(level)
     return np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
 
 
-def _check_level(level):
+def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level is {level}, expected a probability between 0 and 1. Write 90 % as 0.9.")
 
 
-def _checked(draws, observed):
+def _checked(draws: ArrayLike, observed: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     draws, observed = _checked_draws(draws), np.asarray(observed, dtype=float)
     if observed.shape != draws.shape[1:]:
         raise ValueError(
             f"observed has shape {observed.shape}, expected {draws.shape[1:]} to match draws of shape "
-            f"{draws.shape} = (sample, row). Pass one measurement a row; transpose draws with samples last."
+            f"{draws.shape} = (sample, row). Pass one measurement per row; transpose draws with samples last."
         )
     _check_finite("observed", observed)
     return draws, observed
 
 
-def _checked_draws(draws):
+def _checked_draws(draws: ArrayLike) -> np.ndarray:
     draws = np.asarray(draws, dtype=float)
     if draws.ndim != 2 or len(draws) < 2:
         raise ValueError(
@@ -353,7 +358,7 @@ def _checked_draws(draws):
     return draws
 
 
-def _check_finite(name, values):
+def _check_finite(name: str, values: np.ndarray) -> None:
     if bad := np.argwhere(~np.isfinite(values)).tolist():
         raise ValueError(
             f"{name} have {len(bad)} value(s) that are not finite (at {_few(bad)}); expected numbers. "
@@ -361,10 +366,10 @@ def _check_finite(name, values):
         )
 
 
-def _need_rows(values):
+def _need_rows(values: np.ndarray) -> None:
     if not len(values):
         raise ValueError("there are 0 rows, expected at least 1: a rate needs some. Check the split.")
 
 
-def _few(items, most=5):
+def _few(items: Sequence[object], most: int = 5) -> str:
     return ", ".join(map(str, items[:most])) + (", ..." if len(items) > most else "")

@@ -3,6 +3,8 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from ..errors import InputError
 from . import backtest, compare, data, demo, figure, fit, plan, predict, report
@@ -17,18 +19,20 @@ COMMANDS = {
 class Parser(argparse.ArgumentParser):
     """A parser whose errors end with a hint, and which keeps the line breaks of its examples."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
+        """A parser with the options of `argparse.ArgumentParser`; an option is never abbreviated."""
         super().__init__(
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
             **options,
         )
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
+        """Raise an `InputError` in place of printing the usage and leaving."""
         raise InputError(f"{message}.", f"See {self.prog} --help.")
 
 
-def parser():
+def parser() -> Parser:
     """The whole command line."""
     from importlib.metadata import version
 
@@ -57,7 +61,7 @@ def parser():
     return top
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 2 for input that cannot be used."""
     try:
         whole = parser()
@@ -80,7 +84,7 @@ def main(argv=None):
     return 0
 
 
-def _completion(whole, shell):
+def _completion(whole: Parser, shell: str) -> str:
     try:
         import shtab
     except ImportError as error:

@@ -1,4 +1,6 @@
-"""Hide the largest runs, refit on the rest, and see whether the bands told the truth."""
+"""Hide the largest runs, refit on the rest, and check the calibration of the bands."""
+
+from argparse import ArgumentParser, Namespace
 
 from .shared import (
     find_law,
@@ -18,7 +20,8 @@ from .shared import (
 EXAMPLES = ("lossband backtest runs.csv --columns N=params,D=tokens --by params --hide 2 -o backtest.csv",)
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     table_arguments(parser)
     fit_arguments(parser)
     parser.add_argument(
@@ -48,7 +51,8 @@ def arguments(parser):
     json_argument(parser)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Refit, score the hidden rows, and show the calibration."""
     from ..evaluation.backtest import backtest
 
     hide = args.hide and [whole(count) for count in args.hide]
@@ -72,7 +76,12 @@ def run(args):
         say(note)
 
 
-def whole(count):
+def whole(count: float) -> int:
+    """A count as a whole number.
+
+    Raises:
+        InputError: a number with a fraction.
+    """
     from ..errors import InputError
 
     if count != int(count):

@@ -1,5 +1,6 @@
 """Weigh fitted laws by how well refits of them forecast hidden rows: the largest, and whole runs."""
 
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from .shared import InputError, json_argument, say, show, show_json, table_destination, write
@@ -7,7 +8,8 @@ from .shared import InputError, json_argument, say, show, show_json, table_desti
 EXAMPLES = ("lossband compare fit.nc chinchilla.nc --cuts 2 --folds 2 -o weights.csv",)
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument(
         "fits",
         nargs="+",
@@ -44,7 +46,8 @@ def arguments(parser):
     json_argument(parser)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Score refits of each law, and show the laws' weights."""
     from ..evaluation.compare import compare
     from ..posterior.netcdf import load
 

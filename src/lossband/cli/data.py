@@ -1,5 +1,7 @@
 """Data sets that lossband knows (list, show, get), and training logs as a table of runs (convert)."""
 
+from argparse import ArgumentParser, Namespace
+
 from .shared import constants, json_argument, names_argument, say, show, show_json, table_destination, write
 
 EXAMPLES = (
@@ -11,7 +13,8 @@ EXAMPLES = (
 )
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="every data set by its name")
     listing.set_defaults(act=run_list)
@@ -38,11 +41,13 @@ def arguments(parser):
         json_argument(each)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Run the chosen action."""
     args.act(args)
 
 
-def run_list(args):
+def run_list(args: Namespace) -> None:
+    """Print the name of every data set, and what it holds."""
     import pandas as pd
 
     from ..datasets import describe, names_known
@@ -56,7 +61,8 @@ def run_list(args):
             print(f"{row['name']:{width}}  {row['what']}")
 
 
-def run_show(args):
+def run_show(args: Namespace) -> None:
+    """Print where a data set comes from."""
     from ..datasets import describe
 
     about = describe(args.name)
@@ -67,13 +73,15 @@ def run_show(args):
             print(f"{key}: {value}")
 
 
-def run_get(args):
+def run_get(args: Namespace) -> None:
+    """Write a data set to a file."""
     from ..datasets import load_dataset
 
     write(load_dataset(args.name), args.out or table_destination(f"{args.name}.csv"))
 
 
-def run_convert(args):
+def run_convert(args: Namespace) -> None:
+    """Write a training log as a table of runs."""
     from ..importers import import_runs
 
     options = dict(

@@ -1,5 +1,6 @@
-"""Fit the looped law to measured curves, the largest size held out; write the figure, the bands and the posterior."""
+"""Fit the looped law to measured curves, the largest size held out; write figure, bands and posterior."""
 
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from .shared import say, three
@@ -9,7 +10,8 @@ DEMO_ROWS = 12  # evaluations kept of each curve: neighbours on a curve say near
 WARM = 1e5  # tokens: twice the learning-rate warm-up, before which no law of training holds
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument(
         "--out",
         default="demo",
@@ -20,7 +22,7 @@ def arguments(parser):
     parser.add_argument("--seed", default=0, type=int)
 
 
-def run(args):
+def run(args: Namespace) -> None:
     """Hide the largest measured models, forecast them, and write the table, the figure and the posterior."""
     import matplotlib
 
@@ -34,7 +36,8 @@ def run(args):
     curves = spaced(runs[runs["tokens"] >= WARM], keep=DEMO_ROWS)
     largest = runs["params"].max()
     say(
-        f"{len(curves)} measured losses of {curves['run'].nunique()} looped models; hiding the largest size, N = {largest:,.0f}"
+        f"{len(curves)} measured losses of {curves['run'].nunique()} looped models; hiding the largest size, "
+        f"N = {largest:,.0f}"
     )
     test = backtest(curves, "looped", by="params", hide=1, seed=args.seed)
     (post,) = test.posteriors

@@ -1,12 +1,15 @@
 """One of the five figures with its answers: the picture, the tables and the fits, in a folder."""
 
+from argparse import ArgumentParser, Namespace
+
 from .shared import names_argument, read_table, say
 
 NAMES = ("looped", "position", "position-step", "curve", "shape")
 EXAMPLES = ("lossband figure looped --out figures",)
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument("name", choices=NAMES)
     parser.add_argument(
         "runs",
@@ -23,7 +26,8 @@ def arguments(parser):
     parser.add_argument("--seed", default=0, type=int)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Fit, draw, and write the figure's files."""
     from ..runs.table import read_runs
     from ..studies import FIGURES, tell
 

@@ -1,5 +1,7 @@
 """Fit a law to a table of runs; print its health and coefficients, and write the posterior."""
 
+from argparse import ArgumentParser, Namespace
+
 from .shared import (
     find_law,
     fit_arguments,
@@ -15,14 +17,16 @@ from .shared import (
 EXAMPLES = ("lossband fit runs.csv --law coupled --columns N=params,D=tokens -o fit.nc",)
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     table_arguments(parser)
     fit_arguments(parser)
     out_argument(parser, "fit.nc", "the posterior, for predict, report and compare")
     json_argument(parser)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Fit, write the posterior, and show its summary."""
     from ..inference.fit import fit
 
     post = fit(read_table(args), find_law(args.law), **fit_options(args))

@@ -1,5 +1,7 @@
 """How to split compute budgets between parameters and tokens, and how sure that is."""
 
+from argparse import ArgumentParser, Namespace
+
 from .shared import (
     find_law,
     json_argument,
@@ -15,7 +17,8 @@ from .shared import (
 EXAMPLES = ("lossband plan fit.nc --flops 1e21,1e23 -o plan.csv",)
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument("fit", help="a posterior that lossband fit wrote")
     parser.add_argument("--flops", type=numbers, required=True, metavar="1e21,1e23", help="budgets")
     parser.add_argument(
@@ -48,7 +51,8 @@ def arguments(parser):
     json_argument(parser)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Plan every budget, and show the plan."""
     from ..posterior.netcdf import load
 
     post = load(args.fit, law=find_law(args.law))

@@ -1,5 +1,7 @@
 """Bands of the loss at new rows, from a posterior that `fit` wrote."""
 
+from argparse import ArgumentParser, Namespace
+
 from .shared import (
     find_law,
     json_argument,
@@ -18,7 +20,8 @@ EXAMPLES = (
 )
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument("fit", help="a posterior that lossband fit wrote")
     parser.add_argument(
         "runs",
@@ -56,7 +59,8 @@ def arguments(parser):
     json_argument(parser)
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Forecast the rows, and show the bands."""
     from ..posterior.netcdf import load
 
     post, new = load(args.fit, law=find_law(args.law)), read_table(args)

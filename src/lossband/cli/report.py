@@ -1,11 +1,14 @@
 """Write a self-contained HTML report of a fit: coefficients, health, bands, gaps, calibration, provenance."""
 
+from argparse import ArgumentParser, Namespace
+
 from .shared import find_law, law_argument, out_argument, say
 
 EXAMPLES = ("lossband report fit.nc --backtest backtest.csv -o report.html",)
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument("fit", help="a posterior that lossband fit wrote")
     parser.add_argument(
         "--backtest",
@@ -22,7 +25,8 @@ def arguments(parser):
     out_argument(parser, "report.html", "the report")
 
 
-def run(args):
+def run(args: Namespace) -> None:
+    """Write the report."""
     from ..posterior.netcdf import load
     from ..report import write_report
 

@@ -5,9 +5,16 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .._files import replacing
 from ..errors import InputError, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..laws.law import Law
+
 
 WRITERS = {
     ".csv": lambda frame, path: frame.to_csv(path, index=False),
@@ -16,17 +23,17 @@ WRITERS = {
 }
 
 
-def say(text):
+def say(text: object) -> None:
     """Log a line on stderr."""
     print(text, file=sys.stderr)
 
 
-def three(value):
+def three(value: float) -> str:
     """A number at three significant digits."""
     return f"{value:.3g}"
 
 
-def show(frame, *, as_json=False, header=True):
+def show(frame: "pd.DataFrame", *, as_json: bool = False, header: bool = True) -> None:
     """A table on stdout: for people, or as JSON records."""
     if as_json:
         print(frame.to_json(orient="records", double_precision=15))
@@ -34,12 +41,12 @@ def show(frame, *, as_json=False, header=True):
         print(frame.to_string(index=False, header=header, float_format=lambda value: f"{value:.4g}"))
 
 
-def show_json(value):
+def show_json(value: Any) -> None:
     """A value on stdout as JSON; a number that is none is null."""
     print(json.dumps(_plain(value), allow_nan=False))
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -47,7 +54,7 @@ def _plain(value):
     return None if isinstance(value, float) and value != value else value
 
 
-def table_arguments(parser):
+def table_arguments(parser: argparse.ArgumentParser) -> None:
     """Which table a command reads, and under which names."""
     parser.add_argument(
         "runs",
@@ -56,7 +63,8 @@ def table_arguments(parser):
     names_argument(parser)
 
 
-def names_argument(parser):
+def names_argument(parser: argparse.ArgumentParser) -> None:
+    """The user's column names."""
     parser.add_argument(
         "--columns",
         type=names,
@@ -65,7 +73,8 @@ def names_argument(parser):
     )
 
 
-def law_argument(parser):
+def law_argument(parser: argparse.ArgumentParser) -> None:
+    """Which law."""
     parser.add_argument(
         "--law",
         metavar="NAME",
@@ -73,7 +82,7 @@ def law_argument(parser):
     )
 
 
-def fit_arguments(parser):
+def fit_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a fit."""
     law_argument(parser)
     parser.add_argument(
@@ -98,7 +107,7 @@ def fit_arguments(parser):
         )
 
 
-def fit_options(args):
+def fit_options(args: argparse.Namespace) -> dict[str, Any]:
     """What `fit_arguments` says, as `lossband.fit` takes it."""
     names = (
         "noise",
@@ -113,11 +122,13 @@ def fit_options(args):
     return {name: getattr(args, name) for name in names} | {"drift": drift}
 
 
-def json_argument(parser):
+def json_argument(parser: argparse.ArgumentParser) -> None:
+    """Whether to print JSON."""
     parser.add_argument("--json", action="store_true", help="print JSON on stdout")
 
 
-def out_argument(parser, default, what):
+def out_argument(parser: argparse.ArgumentParser, default: str, what: str) -> None:
+    """Where to write `what`."""
     parser.add_argument(
         "-o",
         "--out",
@@ -128,7 +139,7 @@ def out_argument(parser, default, what):
     )
 
 
-def names(text):
+def names(text: str) -> dict[str, str]:
     """`"N=params,D=tokens"` as a dict."""
     pairs = [pair.split("=") for pair in text.split(",")]
     if not all(len(pair) == 2 and all(pair) for pair in pairs):
@@ -136,7 +147,7 @@ def names(text):
     return {mine.strip(): ours.strip() for mine, ours in pairs}
 
 
-def constants(text):
+def constants(text: str) -> dict[str, float]:
     """`"params=1e8,d_model=512"` as a dict of numbers."""
     found = names(text)
     try:
@@ -145,7 +156,7 @@ def constants(text):
         raise argparse.ArgumentTypeError(f"expected numbers like params=1e8, got {text!r}") from error
 
 
-def numbers(text):
+def numbers(text: str) -> tuple[float, ...]:
     """`"0.5,0.9"` as a tuple of floats."""
     try:
         return tuple(float(part) for part in text.split(","))
@@ -153,7 +164,7 @@ def numbers(text):
         raise argparse.ArgumentTypeError(f"expected numbers like 0.5,0.9, got {text!r}") from error
 
 
-def destination(text):
+def destination(text: str) -> Path:
     """A path whose folder is there: said before an hour of work, not after it."""
     path = Path(text)
     if not path.parent.is_dir():
@@ -161,7 +172,7 @@ def destination(text):
     return path
 
 
-def table_destination(text):
+def table_destination(text: str) -> Path:
     """A path that `write` can write a table to."""
     path = destination(text)
     if path.suffix not in WRITERS:
@@ -169,7 +180,7 @@ def table_destination(text):
     return path
 
 
-def write(frame, path):
+def write(frame: "pd.DataFrame", path: Path) -> None:
     """Write a table to a CSV, Parquet or JSON file, whole or not at all."""
     with replacing(path) as temporary:
         try:
@@ -179,7 +190,7 @@ def write(frame, path):
     say(f"wrote {len(frame)} rows to {path}")
 
 
-def read_table(args):
+def read_table(args: argparse.Namespace) -> "pd.DataFrame | str":
     """The table that a command was given: a file, an exported log, or a data set by its name.
 
     The column names of a log are settled here: `args.columns` is None afterwards.
@@ -199,7 +210,7 @@ def read_table(args):
     return imported.frame
 
 
-def find_law(name):
+def find_law(name: str | None) -> "str | Law | None":
     """A law by its name, as it is, or by `file.py:name`."""
     if name is None or ".py:" not in name:
         return name

@@ -5,6 +5,7 @@ import json
 import os
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -22,16 +23,24 @@ BUNDLED = {
 }
 
 
-def load_dataset(name):
+def load_dataset(name: str | os.PathLike) -> pd.DataFrame:
     """A measured table as a tidy frame, or the table at a CSV or Parquet path.
 
-    Our own measurements ship with lossband (`BUNDLED`), all trained on bytes of Python source, `loss` in nats per byte
-    and `params` without embeddings: "looped", looped transformers of five sizes and 1, 2, 4 or 8 loops
-    (`examples/measure_looped.py`); "positions", "position_steps", "shapes" and "long" (`examples/measure_transformers.py`).
-    "readings" are numbers out of descriptions of published figures, with an error of their own: no measurements.
-    The public sets (`names_known()`) are read from the folder that LOSSBAND_DATA names, else fetched
-    from their source at a fixed commit into the user's cache folder and converted; either way the table must have
+    Our own measurements ship with lossband (`BUNDLED`). All models were trained on bytes of Python source,
+    with `loss` in nats per byte and `params` without embeddings: "looped", looped transformers of five sizes
+    and 1, 2, 4 or 8 loops (`examples/measure_looped.py`); "positions", "position_steps", "shapes" and "long"
+    (`examples/measure_transformers.py`). "readings" are not measurements: they are numbers from descriptions
+    of published figures, each with an error of its own.
+
+    The public sets (`names_known()`) are read from the folder that LOSSBAND_DATA names, else fetched from
+    their source at a fixed commit into the user's cache folder and converted. Either way the table must have
     the fingerprint on record. `frame.attrs` holds the provenance.
+
+    Args:
+        name: a name of `names_known()`, or the path of a CSV or Parquet file.
+
+    Returns:
+        The table, one row per measurement.
 
     Raises:
         InputError: no such data set and no such file; no network; a table that is not the registered one.
@@ -50,12 +59,12 @@ def load_dataset(name):
     return frame
 
 
-def names_known():
+def names_known() -> tuple[str, ...]:
     """Names that `load_dataset` takes."""
     return (*BUNDLED, *registry())
 
 
-def describe(name):
+def describe(name: str) -> dict[str, Any]:
     """Where a data set comes from: what it is, source, commit, licence, citation, units, traps."""
     if name in BUNDLED:
         about = json.loads((files(__name__) / f"{name}.json").read_text(encoding="utf-8"))
@@ -69,12 +78,12 @@ def describe(name):
 
 
 @functools.cache
-def registry():
+def registry() -> dict[str, dict[str, Any]]:
     """The public sets: name -> what is on record of them."""
     return json.loads((files(__name__) / "registry.json").read_text(encoding="utf-8"))
 
 
-def _unknown(name):
+def _unknown(name: str) -> InputError:
     known = names_known()
     return InputError(
         f"there is no data set {name!r}{nearest(name, known)}",
@@ -82,14 +91,14 @@ def _unknown(name):
     )
 
 
-def _local_path(name):
+def _local_path(name: str) -> Path | None:
     """The copy in the folder that LOSSBAND_DATA names, if there is one."""
     folder = os.environ.get("LOSSBAND_DATA")
     path = Path(folder or "", f"{name}.csv")
     return path if folder and path.is_file() else None
 
 
-def _local(name):
+def _local(name: str) -> pd.DataFrame:
     frame = pd.read_csv(_local_path(name))
     if fingerprint(frame) != registry()[name]["fingerprint"]:
         raise InputError(
@@ -99,13 +108,14 @@ def _local(name):
     return frame
 
 
-def _fetched(name):
-    """The table from its source; a cached file that does not give the registered table is fetched once more."""
+def _fetched(name: str) -> pd.DataFrame:
+    """The table from its source; a cached file that gives another table is fetched once more."""
     about = registry()[name]
     if not about["files"]:
         raise InputError(
             f"the data set {name!r} cannot be fetched: {about['why'][0].lower()}{about['why'][1:]}",
-            f"Point LOSSBAND_DATA at a folder that holds {name}.csv (source: github.com/{about['repository']}).",
+            f"Point LOSSBAND_DATA at a folder that holds {name}.csv "
+            f"(source: github.com/{about['repository']}).",
         )
     for again in (False, True):
         paths, found = fetch(name, about, again=again), None
@@ -119,6 +129,7 @@ def _fetched(name):
         if found:
             cause = f"it gives a table of fingerprint {found[:12]}..., not {about['fingerprint'][:12]}..."
     raise InputError(
-        f"the source of the data set {name!r} at github.com/{about['repository']} is not what is on record: {cause}.",
+        f"the source of the data set {name!r} at github.com/{about['repository']} is not what is on record: "
+        f"{cause}.",
         f"Point LOSSBAND_DATA at a folder that holds {name}.csv, and report the difference.",
     )

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,14 +21,14 @@ ISOFLOP_SWEEPS = (
 )
 
 
-def cache_folder():
+def cache_folder() -> Path:
     """Where fetched files are kept: the user's own cache folder, or LOSSBAND_CACHE."""
     import platformdirs
 
     return Path(os.environ.get("LOSSBAND_CACHE") or platformdirs.user_cache_dir("lossband")) / "sources"
 
 
-def fetch(name, about, *, again=False):
+def fetch(name: str, about: dict[str, Any], *, again: bool = False) -> list[Path]:
     """The source's files as local paths: from the cache, or fetched (`again`: in any case).
 
     Raises:
@@ -52,7 +54,7 @@ def fetch(name, about, *, again=False):
     return paths
 
 
-def _download(url, path, _):
+def _download(url: str, path: str, _: object) -> None:
     """Pooch's own downloader leaves the connection of a missing file open."""
     import requests
 
@@ -61,7 +63,7 @@ def _download(url, path, _):
         file.writelines(answer.iter_content(1 << 16))
 
 
-def chinchilla(paths):
+def chinchilla(paths: Sequence[Path]) -> pd.DataFrame:
     """Hoffmann et al.'s runs as read off their figure: model size, training FLOP, loss; tokens = C / 6N."""
     source = pd.read_csv(paths[0])
     params, flops = source["Model Size"].astype(float), source["Training FLOP"].astype(float)
@@ -78,7 +80,7 @@ def chinchilla(paths):
     )
 
 
-def isoflops(paths):
+def isoflops(paths: Sequence[Path]) -> pd.DataFrame:
     """Three isoFLOP sweeps; `outlier` and `reason` are the source's own."""
     source = pd.read_csv(paths[0], keep_default_na=False)
     source.insert(0, "run", [f"iso{i:04d}" for i in range(len(source))])
@@ -90,13 +92,13 @@ def isoflops(paths):
     return tidy[[*names, "loss", "outlier", "reason"]]
 
 
-def overtraining(paths):
-    """One row a model and validation set, with the source's 95 % intervals over sequences and over tokens."""
+def overtraining(paths: Sequence[Path]) -> pd.DataFrame:
+    """One row per model and validation set, with the source's 95 % intervals over sequences and tokens."""
     rows = [row for path in sorted(paths) for row in _evaluations(json.loads(Path(path).read_text()))]
     return pd.DataFrame(rows)
 
 
-def _evaluations(model):
+def _evaluations(model: dict[str, Any]) -> Iterator[dict[str, Any]]:
     knobs = model["hyperparameters"]
     shape = dict(part.split("=") for part in Path(knobs["model"]).stem.split("_") if "=" in part)
     for result in model["results"]:
@@ -123,7 +125,7 @@ def _evaluations(model):
         }
 
 
-def gemstones(paths):
+def gemstones(paths: Sequence[Path]) -> pd.DataFrame:
     """Checkpoints of the constant-rate phase, ends of the cool-downs, and the learning-rate ablation."""
     parts = zip(("hot", "cooldown_end", "lr_ablation_hot"), paths, strict=True)
     source = pd.concat([pd.read_json(path, lines=True).assign(phase=phase) for phase, path in parts])
@@ -145,7 +147,7 @@ def gemstones(paths):
     ).reset_index(drop=True)
 
 
-def extrapolation_benchmark(paths):
+def extrapolation_benchmark(paths: Sequence[Path]) -> pd.DataFrame:
     """One-variable learning curves with the source's split into `train` 1 and 0."""
     source = pd.concat([pd.read_csv(path, dtype={"Model": str, "Task": str}) for path in paths])
     names = {"Domain": "domain", "Task": "task", "Model": "model", "Seen Examples": "x", "Loss": "loss"}
@@ -160,14 +162,14 @@ CONVERT = {
 }
 
 
-def fingerprint(frame):
-    """SHA-256 of a table's columns and cells, numbers at eight significant digits, whatever the order of its rows."""
+def fingerprint(frame: pd.DataFrame) -> str:
+    """SHA-256 of a table's columns and cells, numbers at eight significant digits, in any order of rows."""
     cells = [[_cell(value) for value in frame[name]] for name in frame]
     rows = sorted("\x1f".join(row) for row in zip(*cells, strict=True))
     return hashlib.sha256("\x1e".join(["\x1f".join(map(str, frame.columns)), *rows]).encode()).hexdigest()
 
 
-def _cell(value):
+def _cell(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None or value != value else f"{float(value):.8g}"

@@ -1,5 +1,6 @@
-"""Where losses live: TensorBoard, W&B, Hugging Face's Trainer, MLflow and plain-text logs, as a table of runs."""
+"""Logs of TensorBoard, W&B, Hugging Face's Trainer, MLflow and plain text, read as a table of runs."""
 
+import os
 from pathlib import Path
 
 from ..errors import InputError
@@ -16,25 +17,34 @@ READERS = {
 
 
 def import_runs(
-    source, *, format=None, pattern=None, columns=None, constants=None, tokens_per_step=None, run=None
-):
-    """Read what a training program logged as a table of runs.
+    source: str | os.PathLike,
+    *,
+    format: str | None = None,
+    pattern: str | None = None,
+    columns: dict[str, str] | None = None,
+    constants: dict[str, float] | None = None,
+    tokens_per_step: float | None = None,
+    run: str | None = None,
+) -> Imported:
+    r"""Read what a training program logged as a table of runs.
 
     Args:
-        source: a TensorBoard folder or event file; a `trainer_state.json` or a folder that holds one; a CSV that
-            W&B exported (a chart's, or a run's history), or "wandb:entity/project/run"; an MLflow folder
+        source: a TensorBoard folder or event file; a `trainer_state.json` or a folder that holds one; a CSV
+            that W&B exported (a chart's, or a run's history), or "wandb:entity/project/run"; an MLflow folder
             (`mlruns`, or one run's); a plain-text log, with `pattern`; or a CSV or Parquet table of runs.
-        format: "tensorboard", "trainer", "wandb", "mlflow", "text" or "table"; by default, what it looks like.
-        pattern: for plain text: a regular expression with named groups, of which one is `loss` and one `step` or
-            `tokens`: r"step (?P<step>\\d+) .* loss (?P<loss>[\\d.]+)"; others are columns, `run` among them.
+        format: "tensorboard", "trainer", "wandb", "mlflow", "text" or "table"; by default, what the source
+            looks like.
+        pattern: for plain text: a regular expression with named groups, of which one is `loss` and one `step`
+            or `tokens`: r"step (?P<step>\d+) .* loss (?P<loss>[\d.]+)". Other groups are columns; one may be
+            `run`.
         columns: your metric or column -> lossband's name, {"eval/loss": "loss"}.
         constants: columns to add to every row, {"params": 1.2e8}.
         tokens_per_step: tokens of one step, where the log has none.
         run: the run's label, where the log has none (by default, the file's or folder's name).
 
     Returns:
-        `Imported`: `frame`, ready for `lossband.fit`, and `notes` that say what was taken for what, which points
-        were written twice, and which runs were resumed.
+        `Imported`: `frame`, ready for `lossband.fit`, and `notes` that say which metric became which column,
+        which points were written twice, and which runs were resumed.
 
     Raises:
         InputError: nothing to read, no loss in it, or a missing extra.
@@ -56,7 +66,7 @@ def import_runs(
     return table_of(logs, columns=columns, constants=constants, tokens_per_step=tokens_per_step)
 
 
-def looks_like(source):
+def looks_like(source: str | os.PathLike) -> str:
     """The format of a source by its name and its first bytes."""
     if str(source).startswith("wandb:"):
         return "wandb"

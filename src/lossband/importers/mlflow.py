@@ -1,23 +1,28 @@
-"""MLflow's file store: `metrics/NAME` of each run, one line `time value step` a point; its parameters beside them."""
+"""MLflow's file store: `metrics/NAME` of each run, and its parameters.
 
+A metric has one line `time value step` per point.
+"""
+
+import os
 from pathlib import Path
 
 from ..errors import InputError
 from .records import Logs
 
 
-def is_one(path):
+def is_one(path: Path) -> bool:
+    """Whether a path is a folder that holds MLflow runs."""
     return path.is_dir() and bool(_runs(path))
 
 
-def _runs(folder):
+def _runs(folder: Path) -> list[Path]:
     """Folders of runs: those with metrics and a meta.yaml."""
     here = [folder] if (folder / "metrics").is_dir() else []
     below = (one.parent for one in sorted(folder.rglob("metrics")) if one.is_dir())
     return here or [one for one in below if (one / "meta.yaml").is_file()]
 
 
-def read_logs(source, *, run=None):
+def read_logs(source: str | os.PathLike, *, run: str | None = None) -> Logs:
     """Metrics and parameters of every run below a folder."""
     folders = _runs(Path(source))
     if not folders:
@@ -33,7 +38,8 @@ def read_logs(source, *, run=None):
     return Logs(series, constants)
 
 
-def _points(file):
+def _points(file: Path) -> list[tuple[int, float]]:
+    """(step, value) of every line of one metric, in the order of writing."""
     points = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
         try:
@@ -47,7 +53,8 @@ def _points(file):
     return points
 
 
-def _parameters(folder):
+def _parameters(folder: Path) -> dict[str, float]:
+    """The run's parameters that are numbers, by name."""
     found = {}
     for file in sorted((folder / "params").glob("*")):
         try:
@@ -57,5 +64,5 @@ def _parameters(folder):
     return found
 
 
-def _text(file):
+def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8").strip() if file.is_file() else ""

@@ -1,5 +1,6 @@
 """What a training program logged, and how it becomes a table of runs: nothing is left out silently."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -35,12 +36,13 @@ class Logs:
     skipped: lines that said nothing.
     """
 
-    series: dict
-    constants: dict = field(default_factory=dict)
+    series: dict[str, dict[str, list[tuple[int, float]]]]
+    constants: dict[str, dict[str, float]] = field(default_factory=dict)
     skipped: int = 0
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[str]:
+        """Names of all metrics, over all runs, in the order in which they first appear."""
         return list(dict.fromkeys(name for one in self.series.values() for name in one))
 
 
@@ -48,25 +50,35 @@ class Logs:
 class Imported:
     """A table of runs as it was logged, and what was done to get it.
 
-    frame: `run`, `step`, `loss`, and what else was logged under a name of lossband's; ready for `lossband.fit`.
-    notes: coded remarks: `columns` (what was taken for what), `duplicates`, `resumed`, `unmatched`, `left-out`.
+    frame: `run`, `step`, `loss`, and every other metric that has a column name of lossband's; ready for
+        `lossband.fit`.
+    notes: coded remarks: `columns` (which metric became which column), `duplicates`, `resumed`, `unmatched`,
+        `left-out`.
     """
 
     frame: pd.DataFrame
-    notes: tuple = ()
+    notes: tuple[Note, ...] = ()
 
-    def __str__(self):
+    def __str__(self) -> str:
+        """The size of the table, and its notes, one line each."""
         return "\n".join(
             [f"{len(self.frame)} rows of {self.frame['run'].nunique()} runs", *map(str, self.notes)]
         )
 
 
-def table_of(logs, *, columns=None, constants=None, tokens_per_step=None):
+def table_of(
+    logs: Logs,
+    *,
+    columns: dict[str, str] | None = None,
+    constants: dict[str, float] | None = None,
+    tokens_per_step: float | None = None,
+) -> Imported:
     """`Logs` as an `Imported` table.
 
     Args:
-        columns: metric -> lossband's name, {"eval/loss": "loss"}; by default the training loss, and what goes by
-            a usual name.
+        logs: what a reader found.
+        columns: metric -> lossband's name, {"eval/loss": "loss"}; by default the training loss, and every
+            metric that has a usual name.
         constants: columns to add, the same for every row: {"params": 1.2e8}.
         tokens_per_step: adds `tokens`, the step times this.
     """
@@ -93,7 +105,7 @@ def table_of(logs, *, columns=None, constants=None, tokens_per_step=None):
     return Imported(table, tuple(notes))
 
 
-def chosen_metrics(logs, columns):
+def chosen_metrics(logs: Logs, columns: dict[str, str]) -> dict[str, str]:
     """Metric -> lossband's name.
 
     Raises:
@@ -124,7 +136,7 @@ def chosen_metrics(logs, columns):
     return chosen
 
 
-def _known(columns):
+def _known(columns: Mapping) -> Mapping:
     for name in columns:
         if name not in VOCABULARY:
             raise InputError(
@@ -134,8 +146,10 @@ def _known(columns):
     return columns
 
 
-def one_run(run, series, chosen, notes):
-    """One run's rows, a step each; what was written again is reported in `notes`."""
+def one_run(
+    run: str, series: dict[str, list[tuple[int, float]]], chosen: dict[str, str], notes: list[Note]
+) -> pd.DataFrame:
+    """One run's rows, one per step; points that were written again are reported in `notes`."""
     loss = next(metric for metric, ours in chosen.items() if ours == "loss" and metric in series)
     frame = pd.DataFrame(settled(series[loss], run, notes), columns=["step", "loss"])
     frame.insert(0, "run", run)
@@ -146,11 +160,11 @@ def one_run(run, series, chosen, notes):
     return frame
 
 
-def settled(points, run, notes):
+def settled(points: Iterable[tuple[int, float]], run: str, notes: list[Note]) -> list[tuple[int, float]]:
     """The points of one metric in the order of training, each step once.
 
-    A run that went back to an earlier step was resumed from a checkpoint: what it had written from there on
-    never became the model, and goes. A point that was written again alike is kept once.
+    A run that went back to an earlier step was resumed from a checkpoint: the points that it had written from
+    that step on never became the model and are dropped. A point that was written twice alike is kept once.
     """
     kept, twice, gone, back = {}, 0, 0, []
     for step, value in points:
@@ -179,7 +193,7 @@ def settled(points, run, notes):
     return list(kept.items())
 
 
-def _from(kept, step):
+def _from(kept: dict[int, float], step: int) -> list[int]:
     """The kept steps from `step` on; they stand at the end, since what is kept only ever grows."""
     stale = []
     for old in reversed(kept):

@@ -1,5 +1,9 @@
-"""TensorBoard event files: every folder that holds some is a run. Values are float32, as TensorBoard keeps them."""
+"""TensorBoard event files: every folder that holds some is a run.
 
+Values are float32, as TensorBoard keeps them.
+"""
+
+import os
 from pathlib import Path
 
 from ..errors import InputError
@@ -8,13 +12,14 @@ from .records import Logs
 MARK = "tfevents"
 
 
-def is_one(path):
+def is_one(path: Path) -> bool:
+    """Whether a path is an event file, or a folder with one somewhere below it."""
     if path.is_file():
         return MARK in path.name
     return any(path.rglob(f"*{MARK}*"))
 
 
-def read_logs(source, *, run=None):
+def read_logs(source: str | os.PathLike, *, run: str | None = None) -> Logs:
     """Scalars of every run below a folder, or of one event file."""
     path = Path(source)
     files = [path] if path.is_file() else sorted(path.rglob(f"*{MARK}*"))
@@ -29,7 +34,7 @@ def read_logs(source, *, run=None):
     return Logs(series)
 
 
-def _scalars(file):
+def _scalars(file: Path) -> dict[str, list[tuple[int, float]]]:
     """Metric -> [(step, value), ...] of one event file, in the order of writing."""
     try:
         from tensorboard.backend.event_processing.event_file_loader import EventFileLoader

@@ -1,5 +1,6 @@
 """Plain-text logs, by a regular expression with named groups."""
 
+import os
 import re
 from pathlib import Path
 
@@ -7,11 +8,11 @@ from ..errors import InputError
 from .records import Logs
 
 
-def read_logs(source, *, pattern, run=None):
+def read_logs(source: str | os.PathLike, *, pattern: str | None, run: str | None = None) -> Logs:
     """Numbers of every line that the pattern finds something in.
 
     Raises:
-        InputError: a pattern that is none, lacks a group, or matches no line; a group that is no number.
+        InputError: an invalid pattern, one that lacks a group or matches no line; a group that is no number.
     """
     expression = _compiled(pattern)
     try:
@@ -38,7 +39,7 @@ def read_logs(source, *, pattern, run=None):
     return Logs(series, skipped=skipped)
 
 
-def _compiled(pattern):
+def _compiled(pattern: str | None) -> re.Pattern[str]:
     if not pattern:
         raise InputError(
             "a plain-text log needs a pattern.", r"For instance 'step (?P<step>\d+).*loss (?P<loss>\S+)'."
@@ -58,7 +59,7 @@ def _compiled(pattern):
     return expression
 
 
-def _number(text, group, line):
+def _number(text: str, group: str, line: int) -> float:
     try:
         return float(text.replace(",", ""))
     except ValueError as error:

@@ -1,6 +1,7 @@
 """Hugging Face's Trainer: the `log_history` of a `trainer_state.json`."""
 
 import json
+import os
 from pathlib import Path
 
 from ..errors import InputError
@@ -9,11 +10,12 @@ from .records import Logs
 NAME = "trainer_state.json"
 
 
-def is_one(path):
+def is_one(path: Path) -> bool:
+    """Whether a path is a JSON file, or a folder with a `trainer_state.json` somewhere below it."""
     return path.name.endswith(".json") if path.is_file() else bool(_states(path))
 
 
-def read_logs(source, *, run=None):
+def read_logs(source: str | os.PathLike, *, run: str | None = None) -> Logs:
     """Logged numbers of one state, or of the last state of every run below a folder."""
     path = Path(source)
     states = [path] if path.is_file() else _states(path)
@@ -26,7 +28,7 @@ def read_logs(source, *, run=None):
     return Logs(series)
 
 
-def _states(folder):
+def _states(folder: Path) -> list[Path]:
     """The last state of every run: a later checkpoint's holds the earlier ones' history."""
     last = {}
     for state in sorted(folder.rglob(NAME), key=_step):
@@ -34,18 +36,18 @@ def _states(folder):
     return [last[home] for home in sorted(last)]
 
 
-def _home(state):
+def _home(state: Path) -> Path:
     """The run's folder: the one above a checkpoint's."""
     return state.parent.parent if state.parent.name.startswith("checkpoint-") else state.parent
 
 
-def _step(state):
-    """Steps of the checkpoint; the state in the run's own folder is written at the end."""
+def _step(state: Path) -> float:
+    """Step of the checkpoint; infinity for the state in the run's own folder, which is written at the end."""
     number = state.parent.name.removeprefix("checkpoint-")
     return int(number) if number.isdigit() else float("inf")
 
 
-def _history(state):
+def _history(state: Path) -> dict[str, list[tuple[int, float]]]:
     try:
         history = json.loads(state.read_text(encoding="utf-8"))["log_history"]
         metrics = {}

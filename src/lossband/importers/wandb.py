@@ -1,5 +1,7 @@
 """Weights & Biases: an exported CSV (a chart's, or a run's history), or a run's history by the API."""
 
+import os
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +12,7 @@ from .records import Logs
 STEPS = ("_step", "Step", "trainer/global_step", "train/global_step")
 
 
-def is_one(path):
+def is_one(path: Path) -> bool:
     """A CSV with W&B's own column of steps."""
     if path.suffix != ".csv" or not path.is_file():
         return False
@@ -19,7 +21,7 @@ def is_one(path):
     return names[0] in STEPS or "_step" in names
 
 
-def read_logs(source, *, run=None):
+def read_logs(source: str | os.PathLike, *, run: str | None = None) -> Logs:
     """Logged numbers of an exported CSV, or of "wandb:entity/project/run"."""
     if str(source).startswith("wandb:"):
         return _by_api(str(source).removeprefix("wandb:"))
@@ -40,8 +42,10 @@ def read_logs(source, *, run=None):
     return Logs({str(name): _series(rows, step, {label, step}) for name, rows in groups})
 
 
-def _chart(table, step, charted):
-    """A chart's export: one column `run - metric` a run, with its least and greatest value beside it."""
+def _chart(
+    table: pd.DataFrame, step: str, charted: list[str]
+) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """A chart's export: one column `run - metric` per run, with its least and greatest value beside it."""
     series = {}
     for name in charted:
         run, _, metric = name.rpartition(" - ")
@@ -50,19 +54,22 @@ def _chart(table, step, charted):
     return series
 
 
-def _series(rows, step, without):
+def _series(
+    rows: pd.DataFrame, step: str, without: Collection[str | None]
+) -> dict[str, list[tuple[int, float]]]:
     """Metric -> points; a cell that was not logged is empty."""
     names = [n for n in rows if n not in without and pd.api.types.is_numeric_dtype(rows[n])]
     return {name: _points(rows, step, name) for name in names if not name.startswith("_")}
 
 
-def _points(rows, step, name):
+def _points(rows: pd.DataFrame, step: str, name: str) -> list[tuple[int, float]]:
     logged = rows[[step, name]].dropna()
     values = pd.to_numeric(logged[name], errors="raise")
     return list(zip(logged[step].astype(int), values.astype(float), strict=True))
 
 
-def _by_api(path):
+def _by_api(path: str) -> Logs:
+    """A run's whole history from W&B's server."""
     try:
         import wandb
     except ImportError as error:

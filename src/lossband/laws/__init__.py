@@ -1,4 +1,4 @@
-"""The laws, one file a family; `LAWS` holds them by name."""
+"""The laws, one file per family; `LAWS` holds them by name."""
 
 from .curve import curve
 from .law import LAWS, Law, law

@@ -1,7 +1,9 @@
 """What a law is: a NumPyro function of the runs that returns the expected loss, with a name and a source."""
 
 import functools
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -12,7 +14,12 @@ from ..errors import InputError, listed, nearest
 from ..runs.arrays import Runs, Unit
 from .priors import _prior_key, _replacing
 
-LAWS = {}  # every named law, filled by the @law decorator
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpyro.distributions import Distribution
+
+
+LAWS: "dict[str, Law]" = {}  # every named law, filled by the @law decorator
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,26 +30,30 @@ class Law:
     function and their priors are, which is what the compiled programs are kept by.
     """
 
-    curve: object
+    curve: Callable[[Runs], jax.Array]
     name: str
-    inputs: tuple
+    inputs: tuple[str, ...]
     source: str = ""
-    compute: object = None  # runs -> training compute (row,); None: the product of the inputs
-    priors: dict = field(default_factory=dict)
-    along: tuple = ()  # the inputs along which the drift runs; (): all of them
-    choose: object = None  # (law, frame) -> inputs, for a law whose inputs depend on the table
-    derive: object = None  # (frame, past) -> frame with the inputs that are computed from its other columns
-    carries: tuple = ()  # columns that `derive` reads, kept beside the inputs
-    simpler: str = ""  # the law that this one is where the coefficients that only it has are zero
-    crossed: bool = (
-        False  # an averaged drift is of four fits: this law and its simpler one, each with drift and without
-    )
-    absent: dict = field(
-        default_factory=dict
-    )  # coefficient -> its value in a simpler law that lacks it; 0 by default
-    exact: bool = True  # False: no run follows it exactly, so that an averaged drift is in every draw of it all the same
+    # runs -> training compute (row,); None: the product of the inputs
+    compute: Callable[[Runs], jax.Array] | None = None
+    priors: "dict[str, Distribution]" = field(default_factory=dict)
+    along: tuple[str, ...] = ()  # the inputs along which the drift runs; (): all of them
+    # (law, frame) -> inputs, for a law whose inputs depend on the table
+    choose: "Callable[[Law, pd.DataFrame], tuple[str, ...]] | None" = None
+    # (frame, past) -> frame with the inputs that are computed from its other columns
+    derive: "Callable[[pd.DataFrame, pd.DataFrame | None], pd.DataFrame] | None" = None
+    carries: tuple[str, ...] = ()  # columns that `derive` reads, kept beside the inputs
+    simpler: str = ""  # the reduced model: this law where the coefficients that only it has are zero
+    # an averaged drift mixes four fits: this law and its simpler one, each with drift and without
+    crossed: bool = False
+    # False for laws of a single run, where residuals are always correlated: the drift-free component of an
+    # averaged drift is then omitted
+    exact: bool = True
+    # coefficient -> its value in a simpler law that lacks it; 0 by default
+    absent: dict[str, float] = field(default_factory=dict)
 
-    def __call__(self, runs):
+    def __call__(self, runs: Runs) -> jax.Array:
+        """Sample the coefficients with NumPyro; return the expected loss `(row,)`, in the table's unit."""
         priors = _replacing()(self.priors)
         with priors:
             loss = self.curve(runs)
@@ -54,38 +65,38 @@ class Law:
             )
         return loss
 
-    def at(self, runs, sites):
-        """Expected loss `(row,)` at given coefficients: nothing is sampled, and no NumPyro handler outside sees it."""
+    def at(self, runs: Runs, sites: dict[str, jax.Array]) -> jax.Array:
+        """Expected loss `(row,)` at given coefficients: samples nothing, and outer handlers see no site."""
         with numpyro.handlers.block():
             return numpyro.handlers.substitute(self, sites)(runs)
 
-    def with_priors(self, **priors):
+    def with_priors(self, **priors: "Distribution") -> "Law":
         """The same law with these coefficients' priors replaced: `law.with_priors(alpha=dist.Beta(2, 5))`."""
         return replace(self, priors={**self.priors, **priors})
 
-    def simplest(self):
+    def simplest(self) -> "Law":
         """Its `simpler` law, of the same inputs and with the same priors on what both have."""
         law = LAWS[self.simpler]
         shared = replace(law, inputs=self.inputs)
         return replace(shared, priors={n: prior for n, prior in self.priors.items() if n in shared.sites})
 
     @property
-    def varied(self):
+    def varied(self) -> tuple[str, ...]:
         """The inputs that must vary, and along which the drift runs."""
         return tuple(name for name in self.inputs if name in self.along) or self.inputs
 
-    def derived(self, frame, past=None):
-        """The table with the inputs that the law computes from its other columns; `past`: the training table."""
+    def derived(self, frame: "pd.DataFrame", past: "pd.DataFrame | None" = None) -> "pd.DataFrame":
+        """The table with the inputs that the law computes from other columns; `past`: the training table."""
         return frame if self.derive is None else self.derive(frame, past)
 
     @property
-    def sites(self):
-        """Its sampled sites, name -> NumPyro message, found by tracing it on a row of ones: their values are abstract."""
+    def sites(self) -> dict[str, dict[str, Any]]:
+        """Its sampled sites, name -> NumPyro message, from a trace on a row of ones: values are abstract."""
         ones = dict.fromkeys(self.inputs, 1.0)
         runs = Runs({name: np.ones(1) for name in self.inputs}, Unit(1.0, 1.0, 0.1, ones, ones))
         sites = {}
 
-        def trace(runs):
+        def trace(runs: Runs) -> None:
             with (
                 numpyro.handlers.block(),
                 numpyro.handlers.seed(rng_seed=0),
@@ -98,25 +109,25 @@ class Law:
         return sites
 
     @functools.cached_property
-    def marks(self):
-        """coefficient -> kinds of what its term tells the sampler of it (`infer`), in the order in which they are sampled."""
+    def marks(self) -> dict[str, list[str]]:
+        """Coefficient -> what its term tells the sampler of it (the keys of `infer`), in sampling order."""
         return remembered(self.code, lambda: {name: list(site["infer"]) for name, site in self.sites.items()})
 
     @property
-    def code(self):
-        """Text that tells apart one of the package's laws as it comes; None for any other, which has to be traced."""
+    def code(self) -> str | None:
+        """Text that identifies an unchanged law of the package; None for any other, which must be traced."""
         known = LAWS.get(self.name)
         as_it_comes = known is not None and known.curve is self.curve and not self.priors
         ours = self.curve.__module__.startswith(f"{__package__}.")
         return repr((self.name, self.inputs)) if as_it_comes and ours else None
 
     @property
-    def floors(self):
+    def floors(self) -> list[str]:
         """Names of the coefficients that its terms mark as a floor."""
         return [name for name, marks in self.marks.items() if "floor" in marks]
 
     @property
-    def key(self):
+    def key(self) -> tuple[Hashable, ...]:
         """What the law computes, hashable: its function and its priors."""
         return (
             self.curve,
@@ -124,19 +135,29 @@ class Law:
             tuple((site, _prior_key(prior)) for site, prior in sorted(self.priors.items())),
         )
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
+        """Whether the other law has the same function, inputs and priors."""
         return isinstance(other, Law) and self.key == other.key
 
-    def __hash__(self):
+    def __hash__(self) -> int:
+        """The hash of `key`, so that equal laws share their compiled programs."""
         return hash(self.key)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle a named law by its name: its decorated function cannot be found by its own."""
         if self.name in LAWS and LAWS[self.name].curve is self.curve:  # its function goes by the law's name
             return _restore, (self.name, self.inputs, self.priors)
         return Law, tuple(getattr(self, each.name) for each in fields(self))
 
 
-def law(*, inputs, source="", name=None, compute=None, **about):
+def law(
+    *,
+    inputs: Iterable[str],
+    source: str = "",
+    name: str | None = None,
+    compute: Callable[[Runs], jax.Array] | None = None,
+    **about: Any,
+) -> Callable[[Callable[[Runs], jax.Array]], Law]:
     """Turn a NumPyro function of the runs into a named law that `fit` finds by its name.
 
     Args:
@@ -145,9 +166,12 @@ def law(*, inputs, source="", name=None, compute=None, **about):
         name: the law's name; the function's own by default.
         compute: runs -> training compute `(row,)` up to a constant; the product of the inputs by default.
         about: the rarer fields of `Law`: along, choose, derive, carries, simpler, crossed, exact.
+
+    Returns:
+        A decorator that makes the function a `Law` and enters it into `LAWS`.
     """
 
-    def decorate(curve):
+    def decorate(curve: Callable[[Runs], jax.Array]) -> Law:
         made = Law(curve, name or curve.__name__, tuple(inputs), source, compute, **about)
         object.__setattr__(made, "__doc__", curve.__doc__)
         LAWS[made.name] = made
@@ -156,5 +180,5 @@ def law(*, inputs, source="", name=None, compute=None, **about):
     return decorate
 
 
-def _restore(name, inputs, priors):
+def _restore(name: str, inputs: tuple[str, ...], priors: "dict[str, Distribution]") -> Law:
     return replace(LAWS[name], inputs=inputs, priors=priors)

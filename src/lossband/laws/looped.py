@@ -1,14 +1,16 @@
 """Laws of looped models: a block of layers that is applied several times."""
 
+import jax
 import jax.numpy as jnp
 
 from .._lazy import dist, numpyro
+from ..runs.arrays import Column, Runs
 from .law import law
 from .terms import floor, power, shortages
 
 
 @law(inputs=("params", "tokens", "loops"), source="Zhu et al. 2025, arXiv:2510.25741, appendix on scaling")
-def looped(runs):
+def looped(runs: Runs) -> jax.Array:
     r"""Looped law: parameters, tokens and loops each add a shifted power law to a floor.
 
         L(N, D, T) = E + A [(N + t1) / (N0 + t1)]^-alpha + B [(D + t2) / (D0 + t2)]^-beta
@@ -37,7 +39,7 @@ def looped(runs):
     source="Zhu et al. 2025, arXiv:2510.25741, appendix on scaling; the factor of T by what was measured",
     compute=lambda runs: runs.params.values * runs.tokens.values * runs.loops.values,
 )
-def looped_step(runs):
+def looped_step(runs: Runs) -> jax.Array:
     r"""Step-wise looped law: the loss after each of the T loops that a model was trained for.
 
         L_s(N, D, T) = E + A (N / N0)^-alpha + B (D / D0)^-beta
@@ -54,12 +56,13 @@ def looped_step(runs):
     alpha ...    exponents of N, D, s                    none          LogNormal(ln .3, .45); of s,
                                                                        gamma: LogNormal(ln .6, .6)
     t3           shift of s                              none          of the order of the smallest s
-    delta        price at every loop of training for     none          Normal(.2, .3)
-                 more of them
+    delta        exponent of T: how training for more    none          Normal(.2, .3)
+                 loops raises the term of s
     ===========  ======================================  ============  ====================================
 
-    A model that is trained for more loops is worse after each of the first: at one loop, 8 in training cost 3 to 5 % over 1
-    (the measured looped grid), which is what delta is for.
+    A model that is trained for more loops is worse after each of the first ones: on the measured looped
+    grid, the loss after one loop is 3 to 5 % higher with 8 loops in training than with 1. delta describes
+    this.
     """
     delta = numpyro.sample("delta", dist.Normal(0.2, 0.3))
     return (
@@ -71,17 +74,17 @@ def looped_step(runs):
     )
 
 
-def _worth_of_a_loop():
+def _worth_of_a_loop() -> jax.Array:
     """phi: 0 is nothing, 1 a copy of the looped parameters; also below 0 and above 1."""
     return numpyro.sample("phi", dist.Normal(0.5, 0.4))
 
 
-def _applied(runs):
-    """Parameters applied to a token, `(row,)`: those of the loop once a loop."""
+def _applied(runs: Runs) -> jax.Array:
+    """Parameters applied to a token, `(row,)`: those inside the loop count once per loop."""
     return runs.params_once.values + runs.loops.values * runs.params_rec.values
 
 
-def _effective(runs):
+def _effective(runs: Runs) -> Column:
     """N_once + r^phi N_rec as a column, with phi sampled."""
     phi, once, rec = _worth_of_a_loop(), runs.params_once, runs.params_rec
     values = once.values + runs.loops.values**phi * rec.values
@@ -93,7 +96,7 @@ def _effective(runs):
     source="arXiv:2604.21106",
     compute=lambda runs: _applied(runs) * runs.tokens.values,
 )
-def recurrence(runs):
+def recurrence(runs: Runs) -> jax.Array:
     r"""Recurrence law: r loops over N_rec parameters are worth r^phi times as many.
 
         L = E + A (N_eff / N0)^-alpha + B (D / D0)^-beta,    N_eff = N_once + r^phi N_rec
@@ -120,10 +123,11 @@ def recurrence(runs):
     source="N_eff: arXiv:2604.21106; coupling as in lossband's design",
     compute=lambda runs: _applied(runs) * runs.tokens.values,
 )
-def coupled_recurrence(runs):
-    r"""Coupled recurrence law: `coupled` in tokens and in parameters of which r loops over N_rec are worth r^phi times as many.
+def coupled_recurrence(runs: Runs) -> jax.Array:
+    r"""Coupled recurrence law: `coupled`, where r loops over N_rec parameters are worth r^phi times as many.
 
-        L = E + R [p (N_eff / N0)^(-alpha / g) + (1 - p) (D / D0)^(-beta / g)]^g,    N_eff = N_once + r^phi N_rec
+        L = E + R [p (N_eff / N0)^(-alpha / g) + (1 - p) (D / D0)^(-beta / g)]^g
+        N_eff = N_once + r^phi N_rec
 
     ================  =========================================  ============  ============================
     symbol            meaning                                    unit          prior
@@ -135,7 +139,8 @@ def coupled_recurrence(runs):
     g                 coupling; 1 is none                        none          as in `coupled`
     ================  =========================================  ============  ============================
 
-    At g = 1 it is `recurrence`. On the 116 models of arXiv:2604.21106 its forecasts of the larger ones are three times as sharp.
+    At g = 1 it is `recurrence`. On the 116 models of arXiv:2604.21106 its forecasts of the larger ones are
+    three times as sharp.
     """
     return floor(runs) + shortages(_effective(runs), runs.tokens)
 
@@ -145,7 +150,7 @@ def coupled_recurrence(runs):
     source="as coupled_recurrence, where all parameters are in the loop",
     compute=lambda runs: runs.params.values * runs.tokens.values * runs.loops.values,
 )
-def coupled_looped(runs):
+def coupled_looped(runs: Runs) -> jax.Array:
     r"""Coupled looped law: `coupled` in tokens and in parameters that T loops are worth T^phi times as many.
 
         L = E + R [p (N_eff / N0)^(-alpha / g) + (1 - p) (D / D0)^(-beta / g)]^g,    N_eff = N T^phi

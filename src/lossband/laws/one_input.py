@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 
 from .._lazy import dist, numpyro
+from ..runs.arrays import Runs
 from .law import law
 from .terms import exponent, floor, power, weight
 
 
 @law(inputs=(), name="power", source="Alabdulmohsin et al. 2022, arXiv:2209.06640, eq. 2 (M2)")
-def power_law(runs):
+def power_law(runs: Runs) -> jax.Array:
     r"""One power law in one input, above a floor.
 
         L(x) = E + A (x / x0)^-alpha
@@ -29,11 +30,11 @@ def power_law(runs):
 
 
 @law(inputs=(), source="Alabdulmohsin et al. 2022, arXiv:2209.06640, eq. 1 (M1)")
-def power_no_floor(runs):
+def power_no_floor(runs: Runs) -> jax.Array:
     r"""One power law in one input, without a floor: L(x) = A (x / x0)^-alpha.
 
-    x0 is the geometric mean of x over the rows. Priors: A / (median loss) ~ LogNormal(0, .5), for it is all of the
-    loss; alpha ~ LogNormal(ln .1, 1): without a floor, exponents are smaller.
+    x0 is the geometric mean of x over the rows. Priors: A / (median loss) ~ LogNormal(0, .5), because A is
+    the whole loss; alpha ~ LogNormal(ln .1, 1), because exponents are smaller without a floor.
     """
     (name,) = runs.inputs
     x = getattr(runs, name)
@@ -44,19 +45,20 @@ def power_no_floor(runs):
 
 
 @law(inputs=(), simpler="power", source="Alabdulmohsin et al. 2022, arXiv:2209.06640, eq. 3 (M3)")
-def power_shifted(runs):
+def power_shifted(runs: Runs) -> jax.Array:
     r"""One shifted power law in one input, above a floor: L(x) = E + A [(x + t) / (x0 + t)]^-alpha.
 
-    The shift t, of the order of the smallest x (LogNormal(0, 1) times it), flattens the curve below it. E, A and alpha
-    as in `power`, which it is at t = 0; where its drift is averaged, every other draw is of `power`.
+    The shift t, of the order of the smallest x (LogNormal(0, 1) times it), flattens the curve below it. E,
+    A and alpha are as in `power`, which is the law at t = 0. With an averaged drift, forecasts are an equal
+    mixture with `power`.
     """
     (name,) = runs.inputs
     return floor(runs) + power(getattr(runs, name), "A", "alpha", shift="t", median=0.3, width=0.6)
 
 
 @law(inputs=(), simpler="power", source="Alabdulmohsin et al. 2022, arXiv:2209.06640, eq. 4 (M4)")
-def power_saturated(runs):
-    r"""One power law between a ceiling and a floor: the loss of a model that knows nothing, and of one that knows all.
+def power_saturated(runs: Runs) -> jax.Array:
+    r"""A power law with an upper plateau, the loss of an untrained model, and a floor.
 
         (L - E) / (1 - L / E0)^a = c x^-below,    L = E + A and d ln(L - E) / d ln x = -alpha at x = x0
 
@@ -72,10 +74,12 @@ def power_saturated(runs):
     below   exponent far below E0                 none          alpha [1 + a A / above]
     ======  ====================================  ============  ===========================================
 
-    L stands on both sides: with L = E + (E0 - E) sigmoid(u) it is a rising equation in u, solved by Newton's method. The data see
-    the exponent where they are; the published form has `below` and c. It is the default law of one input: where its drift is
-    averaged, every other draw is of `power`, with a and above at 0, which stands for no ceiling. Alone it follows the bend of
-    curves that start at chance and is too sure of it; `power` is too wide: see the one-variable curves in benchmarks/README.md.
+    L stands on both sides. With L = E + (E0 - E) sigmoid(u) the equation is monotone in u and is solved by
+    Newton's method. `alpha` is the exponent at the centre of the data; the published form has `below` and c.
+
+    It is the default law of one input. With an averaged drift, forecasts are an equal mixture with `power`
+    (a and above at 0 stand for no ceiling). Alone it follows the bend of curves that start at chance, but its
+    bands are too narrow; those of `power` are too wide: see the one-variable curves in benchmarks/README.md.
     """
     (name,) = runs.inputs
     x = getattr(runs, name)
@@ -85,8 +89,8 @@ def power_saturated(runs):
     return E + A * jnp.exp(jnp.where(above > 0, _bent(x.log, A, alpha, above, a), -alpha * x.log))
 
 
-def _bent(log_x, A, alpha, above, a):
-    """ln (L - E) / A of a loss below a ceiling, `(row,)`."""
+def _bent(log_x: jax.Array, A: jax.Array, alpha: jax.Array, above: jax.Array, a: jax.Array) -> jax.Array:
+    """The value of ln (L - E) / A for a loss below a ceiling, `(row,)`."""
     above, a = (jnp.where(above > 0, value, 1.0) for value in (above, a))
     centre = jnp.log(A / above)
     u = _saturation(_rising(centre, a)[0] - alpha * (1 + a * A / above) * log_x, a)
@@ -94,28 +98,33 @@ def _bent(log_x, A, alpha, above, a):
 
 
 @jax.custom_jvp
-def _saturation(wanted, a):
-    """u with ln sigmoid(u) - a ln sigmoid(-u) = wanted, `(row,)`: eight steps reach 1e-13 from either asymptote, for a from e^-5 to e^5."""
+def _saturation(wanted: jax.Array, a: jax.Array) -> jax.Array:
+    """The u with ln sigmoid(u) - a ln sigmoid(-u) = wanted, `(row,)`.
+
+    Eight Newton steps reach 1e-13 from either asymptote, for a from e^-5 to e^5.
+    """
     start = jnp.where(wanted < 0, wanted, wanted / a)
     return jax.lax.fori_loop(0, 8, lambda _, u: u - (_rising(u, a)[0] - wanted) / _rising(u, a)[1], start)
 
 
 @_saturation.defjvp
-def _by_the_implicit_function_theorem(point, tangents):
+def _by_the_implicit_function_theorem(
+    point: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
     (wanted, a), (d_wanted, d_a) = point, tangents
     u = _saturation(wanted, a)
     return u, (d_wanted + d_a * jax.nn.log_sigmoid(-u)) / _rising(u, a)[1]
 
 
-def _rising(u, a):
-    """ln sigmoid(u) - a ln sigmoid(-u), and its slope in u."""
+def _rising(u: jax.Array, a: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The value of ln sigmoid(u) - a ln sigmoid(-u), and its slope in u."""
     below = jax.nn.softplus(-u)
     return a * u + (a - 1) * below, 1 + (a - 1) * jnp.exp(-below)
 
 
 @law(inputs=(), source="Caballero et al. 2023, arXiv:2210.14891, eq. 1 with one break")
-def bnsl(runs):
-    r"""Broken power law in one input: one exponent before the break, another behind it.
+def bnsl(runs: Runs) -> jax.Array:
+    r"""Broken power law in one input: one exponent before the break, another after it.
 
         L(x) = E + A (x / x0)^-before [(1 + (x / d)^(1 / f)) / (1 + (x0 / d)^(1 / f))]^(-c f)
         before = alpha - c w,   after = before + c,   w = 1 / (1 + (d / x0)^(1 / f))
@@ -127,13 +136,14 @@ def bnsl(runs):
     E       irreducible loss                      of the loss   `floor`
     A       loss above the floor at the centre    of the loss   `weight`
     alpha   exponent at the centre                none          LogNormal(ln .3, .6)
-    d       where the break is                    as x          d / x0 ~ LogNormal(0, 1.5): inside most sweeps
+    d       where the break is                    as x          d / x0 ~ LogNormal(0, 1.5): in most sweeps
     c       what the break adds to the exponent   none          Normal(0, .3)
     f       width of the break, in ln x           none          LogNormal(ln .5, .5)
     w       how far the break is at the centre    none
     ======  ====================================  ============  ===========================================
 
-    The data see the exponent where they are, on whichever side of the break that is; the published form has `before` and c.
+    `alpha` is the exponent at the centre of the data, on whichever side of the break that is; the published
+    form has `before` and c.
     """
     (name,) = runs.inputs
     x = getattr(runs, name)

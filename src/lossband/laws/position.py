@@ -1,13 +1,15 @@
 """Laws of the position of a token in its context: the more a model has read, the better it predicts."""
 
+import jax
 import jax.numpy as jnp
 
 from .._lazy import dist, numpyro
+from ..runs.arrays import Column, Runs
 from .law import law
 from .terms import coupling, exponent, floor, weight
 
 
-def _drop(column, p):
+def _drop(column: Column, p: jax.Array) -> jax.Array:
     """Sample the loss above the floor at the centre, `b_centre`; report b, the same at the first token."""
     centre = weight(column, "b_centre", slope="p")
     numpyro.deterministic("b", centre * column.centre**p)
@@ -15,7 +17,7 @@ def _drop(column, p):
 
 
 @law(inputs=("position",), source="Kaplan et al. 2020, arXiv:2001.08361, appendix D.5")
-def position(runs):
+def position(runs: Runs) -> jax.Array:
     r"""Loss by token position: a power law in the index of the token, above a floor.
 
         L(T) = a + b T^-p = a + b_centre (T / T0)^-p
@@ -28,7 +30,7 @@ def position(runs):
     a         loss with endless context              of the loss   `floor`
     b_centre  loss above that at T0                  of the loss   `weight`: a fifth of the loss
     b         the same at the first token            of the loss   b_centre T0^p
-    p         exponent                               none          LogNormal(ln .5, .5): published .47 to .62
+    p         exponent                               none          LogNormal(ln .5, .5): public .47 to .62
     ========  =====================================  ============  ========================================
     """
     a, p = floor(runs, "a"), exponent("p", 0.5, 0.5)
@@ -40,8 +42,8 @@ def position(runs):
     source="Kaplan et al. 2020, arXiv:2001.08361, fig. 20; the coefficients' laws in N are lossband's",
     compute=lambda runs: runs.params.values,
 )
-def position_by_size(runs):
-    r"""Loss by token position for all model sizes at once: `position` with coefficients that are power laws in N.
+def position_by_size(runs: Runs) -> jax.Array:
+    r"""Loss by token position for all model sizes: `position` with coefficients that are power laws in N.
 
         L(T, N) = a(N) + b(N) T^-p(N)
         a(N) = E + A (N / N0)^-alpha,   b(N) = b (N / N0)^b_slope,   p(N) = p (N / N0)^p_slope
@@ -60,8 +62,8 @@ def position_by_size(runs):
     p_slope   of ln p in ln N                        none          Normal(0, .15)
     ========  =====================================  ============  ========================================
 
-    Published fits of six sizes (a 4.0 to 2.3, b 3.2 to 5.4, p .47 to .62 over three decades) have both slopes below .1. The
-    drift runs along T and along N; compute is N.
+    Published fits of six sizes (a 4.0 to 2.3, b 3.2 to 5.4, p .47 to .62 over three decades) have both
+    slopes below .1. The drift runs along T and along N; compute is N.
     """
     p = exponent("p", 0.5, 0.5)
     drop = _drop(runs.position, p)
@@ -79,10 +81,11 @@ def position_by_size(runs):
     compute=lambda runs: runs.step.values,
     exact=False,
 )
-def position_by_step(runs):
+def position_by_step(runs: Runs) -> jax.Array:
     r"""Loss by token position along training: short context and short training, coupled.
 
-        L(T, s) = E + R [q (T / T0)^(-p / g) + (1 - q) (s / s0)^(-beta / g)]^g,   R = b_centre + B,  q = b_centre / R
+        L(T, s) = E + R [q (T / T0)^(-p / g) + (1 - q) (s / s0)^(-beta / g)]^g
+        R = b_centre + B,   q = b_centre / R
 
     ========  =====================================  ============  ========================================
     symbol    meaning                                unit          prior
@@ -92,16 +95,17 @@ def position_by_step(runs):
     E         irreducible loss                       of the loss   `floor`
     b_centre  loss due to T at the centre            of the loss   `weight`
     B         loss due to s at the centre            of the loss   `weight`
-    p         exponent of T where s is no shortage   none          LogNormal(ln .5, .5)
-    beta      exponent of s where T is no shortage   none          LogNormal(ln .5, .5)
+    p         exponent of T where only T limits L    none          LogNormal(ln .5, .5)
+    beta      exponent of s where only s limits L    none          LogNormal(ln .5, .5)
     g         coupling; 1 is none                    none          LogNormal(-.6, .4)
     b         loss due to T at the first token,      of the loss   R q^g T0^p
               trained for ever
     ========  =====================================  ============  ========================================
 
-    Early in training every index has the same loss, for nothing is known yet of how to use the context; an index stops
-    improving when its context has become the shortage, the first tokens first. `lossband.studies.last_steps` gives that step. As in `curve`, the rows are one
-    run's, which err together: the drift is in every draw.
+    Early in training every index has the same loss, because the model cannot use the context yet. An index
+    stops improving when its context limits the loss; the first tokens do so first.
+    `lossband.studies.last_steps` gives that step. As in `curve`, the rows come from one run and their
+    residuals are correlated, so the drift is in every draw.
     """
     E, p, beta = floor(runs), exponent("p", 0.5, 0.5), exponent("beta", 0.5, 0.5)
     drop = weight(runs.position, "b_centre", slope="p")

@@ -2,6 +2,8 @@
 
 import functools
 import re
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -9,14 +11,17 @@ import numpy as np
 from .._lazy import dist, numpyro
 from ..errors import InputError
 
+if TYPE_CHECKING:
+    from numpyro.distributions import Distribution
 
-def _prior_key(prior):
+
+def _prior_key(prior: "Distribution") -> tuple[Hashable, ...]:
     """A prior's form and numbers, hashable."""
     leaves, form = jax.tree.flatten(prior)
     return form, tuple((np.shape(leaf), tuple(np.ravel(leaf).tolist())) for leaf in leaves)
 
 
-def prior_spec(prior):
+def prior_spec(prior: "Distribution") -> tuple[str, tuple]:
     """A prior as plain data, `("Beta", (("concentration0", (), (5.0,)), ...))`: what a saved file holds.
 
     Raises:
@@ -38,7 +43,7 @@ def prior_spec(prior):
     return spec
 
 
-def prior_from(spec):
+def prior_from(spec: tuple[str, tuple]) -> "Distribution":
     """The NumPyro distribution that `prior_spec` described."""
     name, values = spec
     if not re.fullmatch(r"[A-Za-z]+", name) or not hasattr(dist, name):
@@ -50,17 +55,17 @@ def prior_from(spec):
 
 
 @functools.cache
-def _replacing():
+def _replacing() -> type:
     """The class of a NumPyro handler; made when first used, for NumPyro is imported only then."""
 
     class Priors(numpyro.primitives.Messenger):
         """Put these priors in place of a law's own while it runs; remember which sites it samples."""
 
-        def __init__(self, priors):
+        def __init__(self, priors: "dict[str, Distribution]") -> None:
             self.priors, self.seen, self.met = priors, set(), set()
             super().__init__()
 
-        def process_message(self, msg):
+        def process_message(self, msg: dict[str, Any]) -> None:
             if msg["type"] == "sample":
                 self.seen.add(msg["name"])
                 if msg["name"] in self.priors:

@@ -7,6 +7,7 @@ w is 0 where the recipes share a coefficient, small where they are pooled, large
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 
 from .._lazy import dist, numpyro
@@ -14,7 +15,8 @@ from ..errors import InputError, listed
 from ..runs.arrays import Runs
 from .law import Law
 
-OWN = 0.5  # log-width of the terms' weights: a recipe's share of the reducible loss is within a factor of e of another's
+# Log-width of the terms' weights: recipes' shares of the reducible loss agree within a factor of e.
+OWN = 0.5
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,10 @@ class PerRecipe:
 
     base: Law
     count: int
-    widths: tuple
+    widths: tuple[tuple[str, float], ...]
 
-    def __call__(self, runs):
+    def __call__(self, runs: Runs) -> jax.Array:
+        """Expected loss `(row,)`, each row by its own recipe's coefficients."""
         rows = Runs({name: runs.inputs[name] for name in self.base.inputs}, runs.unit)
         with numpyro.handlers.trace() as trace:
             loss = self.base(rows)
@@ -41,14 +44,20 @@ class PerRecipe:
         return loss
 
 
-def per_recipe(base, count, *, pool, floor, apart=None):
+def per_recipe(
+    base: Law, count: int, *, pool: float, floor: float, apart: dict[str, float] | None = None
+) -> Law:
     """The `Law` of several recipes.
 
     Args:
         base: the law of one recipe; its terms say which coefficients are weights, exponents and the floor.
         count: how many recipes.
-        pool, floor: log-widths of the factors of the exponents and of the floor; 0 shares them.
-        apart: instead of all that, coefficient -> log-width.
+        pool: log-width of the factors of the exponents; 0 shares the exponents.
+        floor: log-width of the factor of the floor; 0 shares the floor.
+        apart: coefficient -> log-width of its factor, in place of all of these.
+
+    Returns:
+        A law with the inputs of `base` and `recipe`.
 
     Raises:
         InputError: a law whose coefficients do not say what they are, or names in `apart` that it has not.
@@ -67,7 +76,8 @@ def per_recipe(base, count, *, pool, floor, apart=None):
     known = [name for name, site in base.sites.items() if site["fn"].support is dist.constraints.positive]
     if not widths or not set(widths) <= set(known):
         raise InputError(
-            f"the recipes of {base.name!r} differ in {listed(sorted(widths)) or 'nothing'}; expected some of {listed(known)}.",
+            f"the recipes of {base.name!r} differ in {listed(sorted(widths)) or 'nothing'}; expected some of "
+            f"{listed(known)}.",
             "Name them with the log-widths of their factors: apart={'A': 0.5}.",
         )
     return Law(

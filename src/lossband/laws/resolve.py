@@ -1,26 +1,31 @@
 """Which law a user means: by name, by function, or by the columns of the table."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+import jax
 import numpy as np
 
 from .._lazy import numpyro
 from ..errors import InputError, listed, nearest
-from ..runs.arrays import Column, Unit, double
+from ..runs.arrays import Column, Runs, Unit, double
 from ..runs.table import INPUTS, numbers, varying
 from .law import LAWS, Law
 
-DEFAULTS = (
-    "coupled_recurrence",
-    "coupled_looped",
-    "capped",
-)  # of a table in whose rows all their inputs vary
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def find_law(wanted, frame):
+# In this order, for a table in which all their inputs vary.
+DEFAULTS = ("coupled_recurrence", "coupled_looped", "capped")
+
+
+def find_law(wanted: str | Law | Callable[[Runs], jax.Array] | None, frame: "pd.DataFrame") -> Law:
     """The `Law` that a user means: a name, a law, a NumPyro function of the runs, or None for the default.
 
-    The default is the first law of `DEFAULTS` whose inputs all vary in the table, else `power_saturated` of its one varying input.
+    The default is the first law of `DEFAULTS` whose inputs all vary in the table, else `power_saturated` of
+    its one varying input.
     """
     if wanted is None:
         present = set(varying(frame))
@@ -43,25 +48,27 @@ def find_law(wanted, frame):
     return wanted if wanted.inputs else replace(wanted, inputs=choose(wanted, frame))
 
 
-def one_input(found, frame):
+def one_input(found: Law, frame: "pd.DataFrame") -> tuple[str]:
     """The single input of a law of any one input."""
     present = varying(frame)
     if len(present) != 1:
         raise InputError(
-            f"the law {found.name!r} takes one input, and the table has {len(present)} that vary ({listed(present)}).",
+            f"the law {found.name!r} takes one input, and the table has {len(present)} that vary "
+            f"({listed(present)}).",
             "Pass a table with the one column you mean, for instance runs[['tokens', 'loss']].",
         )
     return (present[0],)
 
 
-def _inputs_read(curve, frame):
+def _inputs_read(curve: Callable[[Runs], jax.Array], frame: "pd.DataFrame") -> tuple[str, ...]:
     """The columns that a user's function reads, found by running it once on the frame."""
     watch = _Watch(frame)
     with double(), numpyro.handlers.seed(rng_seed=0):
         curve(watch)
     if not watch.read:
         raise InputError(
-            f"the law {getattr(curve, '__name__', curve)!r} reads no column of the table (it has {listed(frame.columns)}).",
+            f"the law {getattr(curve, '__name__', curve)!r} reads no column of the table (it has "
+            f"{listed(frame.columns)}).",
             "Read its inputs as attributes: runs.params, runs.tokens.",
         )
     return tuple(dict.fromkeys(watch.read))
@@ -70,11 +77,11 @@ def _inputs_read(curve, frame):
 class _Watch:
     """Runs that remember which columns are read."""
 
-    def __init__(self, frame):
+    def __init__(self, frame: "pd.DataFrame") -> None:
         self.frame, self.read = frame, []
         self.unit = Unit(1.0, 1.0, 0.1, {}, {})
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Column:
         if name.startswith("__"):
             raise AttributeError(name)
         if name not in INPUTS:

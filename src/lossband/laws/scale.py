@@ -1,15 +1,16 @@
-"""Laws of model size and training tokens: Chinchilla, Kaplan, the coupled law that holds both, and repeated data."""
+"""Laws of model size and training tokens: Chinchilla, Kaplan, coupled, capped, and repeated data."""
 
 import jax
 import jax.numpy as jnp
 
 from .._lazy import dist, numpyro
+from ..runs.arrays import Column, Runs
 from .law import law
 from .terms import coupling, exponent, floor, log_sum, power, shortages, weight
 
 
 @law(inputs=("params", "tokens"), source="Hoffmann et al. 2022, arXiv:2203.15556, eq. 2")
-def chinchilla(runs):
+def chinchilla(runs: Runs) -> jax.Array:
     r"""Chinchilla: parameters and tokens each add a power law to a floor.
 
         L(N, D) = E + A (N / N0)^-alpha + B (D / D0)^-beta
@@ -38,23 +39,24 @@ def chinchilla(runs):
     inputs=("params", "tokens"),
     source="Kaplan et al. 2020, arXiv:2001.08361, eq. 1.5; coupling as in lossband's design",
 )
-def coupled(runs):
-    r"""Coupled law: Chinchilla at g = 1; below it, a shortage of one input hurts less while the other is short.
+def coupled(runs: Runs) -> jax.Array:
+    r"""Coupled law: Chinchilla at g = 1; with g < 1, parameters and tokens substitute for each other.
 
-        L(N, D) = E + R [p (N / N0)^(-alpha / g) + (1 - p) (D / D0)^(-beta / g)]^g,   R = A + B,  p = A / R
+        L(N, D) = E + R [p (N / N0)^(-alpha / g) + (1 - p) (D / D0)^(-beta / g)]^g
+        R = A + B,   p = A / R
 
     ======  =====================================  ====================  ==================================
     symbol  meaning                                unit                  prior
     ======  =====================================  ====================  ==================================
     E       irreducible loss                       of the loss           `floor`
     A, B    loss due to N and to D at the centre   of the loss           `weight`
-    alpha   exponent of N where N is the shortage  none                  LogNormal(ln .28, .4)
-    beta    exponent of D where D is the shortage  none                  LogNormal(ln .32, .45)
+    alpha   exponent of N where only N limits L    none                  LogNormal(ln .28, .4)
+    beta    exponent of D where only D limits L    none                  LogNormal(ln .32, .45)
     g       coupling; 1 is none                    none                  LogNormal(-.6, .4): .25 to 1.2
     ======  =====================================  ====================  ==================================
 
-    Over eleven public sweeps the posterior means of g under a wide prior run from .31 to .90, which is where its
-    prior comes from. With E = 0 and g = beta it is Kaplan's law.
+    Over eleven public sweeps the posterior means of g under a wide prior run from .31 to .90; its prior is
+    set by them. With E = 0 and g = beta it is Kaplan's law.
     """
     return floor(runs) + shortages(runs.params, runs.tokens)
 
@@ -63,29 +65,31 @@ def coupled(runs):
     inputs=("params", "tokens"),
     simpler="coupled",
     crossed=True,
-    source="`coupled` under a ceiling, as M4 of Alabdulmohsin et al. 2022, arXiv:2209.06640, is a power law under one",
+    source="`coupled` under a ceiling, as M4 of Alabdulmohsin et al. 2022, arXiv:2209.06640, is a power law "
+    "under one",
 )
-def capped(runs):
-    r"""Capped law: `coupled` under a ceiling, so that the loss may fall slowly at first and speed up with scale.
+def capped(runs: Runs) -> jax.Array:
+    r"""Capped law: `coupled` with an upper plateau, so that the loss may fall slowly at small scale.
 
         1 / (L - E) = 1 / S + 1 / K,    S = R [p (N / N0)^(-a / g) + (1 - p) (D / D0)^(-b / g)]^g
         S = [(A_natural N^-a)^(1 / g) + (B_natural D^-b)^(1 / g)]^g
         K = A + B + above,  R = (A + B) K / above,  p = A / (A + B),  a = alpha K / above,  b = beta K / above
 
-    ======  ============================================  ============  =======================================
-    symbol  meaning                                       unit          prior
-    ======  ============================================  ============  =======================================
-    E       irreducible loss                              of the loss   E / (least loss) ~ LogNormal(ln .45, .8)
-    A, B    loss due to N and to D at the centre          of the loss   `weight`
-    alpha   exponent of N at the centre                   none          LogNormal(ln .28, .4)
-    beta    exponent of D at the centre                   none          LogNormal(ln .32, .45)
-    g       coupling; 1 is none                           none          LogNormal(-.6, .4)
-    above   ceiling less the loss at the centre           of the loss   above / (median loss) ~ LogNormal(0, 1)
-    ======  ============================================  ============  =======================================
+    ======  ====================================  ============  ===========================================
+    symbol  meaning                               unit          prior
+    ======  ====================================  ============  ===========================================
+    E       irreducible loss                      of the loss   E / (least loss) ~ LogNormal(ln .45, .8)
+    A, B    loss due to N and to D at the centre  of the loss   `weight`
+    alpha   exponent of N at the centre           none          LogNormal(ln .28, .4)
+    beta    exponent of D at the centre           none          LogNormal(ln .32, .45)
+    g       coupling; 1 is none                   none          LogNormal(-.6, .4)
+    above   ceiling less the loss at the centre   of the loss   above / (median loss) ~ LogNormal(0, 1)
+    ======  ====================================  ============  ===========================================
 
-    A, B, alpha and beta are those of the capped loss where the data are, so they mean the same as in `coupled`, and the sampler moves
-    what the data see. `coupled` is the limit of an infinite ceiling; above = 0 stands for it. A loss near its ceiling (the unigram
-    entropy, an error of 1) falls slowly at first, which no law with a floor alone can follow.
+    A, B, alpha and beta describe the capped loss at the centre of the data, so they mean the same as in
+    `coupled`, and the sampler moves along well identified coordinates. `coupled` is the limit of an infinite
+    ceiling, for which above = 0 stands. A loss near its ceiling (the unigram entropy, an error of 1) falls
+    slowly at first, which a law with only a floor cannot describe.
     """
     E = floor(runs, median=0.45, width=0.8)
     A, alpha = weight(runs.params, "A", slope="alpha"), exponent("alpha", 0.28, 0.4)
@@ -103,7 +107,7 @@ def capped(runs):
 
 
 @law(inputs=("params", "tokens"), source="Kaplan et al. 2020, arXiv:2001.08361, eq. 1.5")
-def kaplan(runs):
+def kaplan(runs: Runs) -> jax.Array:
     r"""Kaplan's law: one joint power law of parameters and tokens, no floor.
 
         L(N, D) = [(Nc / N)^(alpha_N / alpha_D) + Dc / D]^alpha_D
@@ -112,11 +116,12 @@ def kaplan(runs):
     ========  ===================================  ====================  ==================================
     symbol    meaning                              unit                  prior
     ========  ===================================  ====================  ==================================
-    R         loss at the centre                   of the loss           R / (median loss) ~ LogNormal(0, .3)
-    p         share of the shortage due to N       none                  Uniform(0, 1)
+    R         loss at the centre                   of the loss           R / (median loss) ~
+                                                                         LogNormal(0, .3)
+    p         share of the bracket due to N        none                  Uniform(0, 1)
     alpha_N   exponent of N (published .076)       none                  LogNormal(ln .08, .5)
     alpha_D   exponent of D (published .095)       none                  LogNormal(ln .1, .5)
-    Nc, Dc    where one shortage alone costs 1     as N, D               follow from R, p and the exponents
+    Nc, Dc    where one term alone gives L = 1     as N, D               follow from R, p and the exponents
     ========  ===================================  ====================  ==================================
     """
     R = numpyro.sample("R", dist.LogNormal(jnp.log(runs.unit.typical), 0.3))
@@ -133,8 +138,8 @@ def kaplan(runs):
     source="Muennighoff et al. 2023, arXiv:2305.16264, eq. 5 and 6",
     compute=lambda runs: runs.params.values * runs.tokens.values,
 )
-def data_constrained(runs):
-    r"""Data-constrained law: repeated tokens, and parameters beyond what the unique tokens need, are worth ever less.
+def data_constrained(runs: Runs) -> jax.Array:
+    r"""Data-constrained law: repeated tokens, and parameters in excess of the unique ones, are worth less.
 
         L = E + A (N' / N0)^-alpha + B (D' / D0)^-beta
         D' = U + U R_D [1 - exp(-(D / U - 1) / R_D)],    U = min(unique tokens, D)
@@ -165,6 +170,6 @@ def data_constrained(runs):
     return E + A * (_worth(N, V, R_N) / N.centre) ** -alpha + B * (_worth(D, U, R_D) / D.centre) ** -beta
 
 
-def _worth(column, once, repeats):
+def _worth(column: Column, once: jax.Array, repeats: jax.Array) -> jax.Array:
     """What `column` is worth when only `once` of it is new: eq. 5 of Muennighoff et al. 2023."""
     return once - once * repeats * jnp.expm1(-(column.values / once - 1) / repeats)

@@ -1,16 +1,24 @@
 """The law of architecture shape: how much a ratio away from the best one costs."""
 
+from typing import TYPE_CHECKING
+
+import jax
 import jax.numpy as jnp
 
 from ..errors import InputError
+from ..runs.arrays import Runs
 from ..runs.table import INPUTS
-from .law import law
+from .law import Law, law
 from .terms import floor, power, valley
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 AXES = ("ff_ratio", "aspect_ratio", "head_dim")
 
 
-def _varied_axes(found, frame):
+def _varied_axes(found: Law, frame: "pd.DataFrame") -> tuple[str, ...]:
     """The inputs of `shape`: parameters, and the ratios that vary in the table."""
     axes = tuple(name for name in AXES if name in frame and frame[name].nunique() > 1)
     if not axes:
@@ -27,7 +35,7 @@ def _varied_axes(found, frame):
     compute=lambda runs: runs.params.values,
     choose=_varied_axes,
 )
-def shape(runs):
+def shape(runs: Runs) -> jax.Array:
     r"""Architecture shape: a law of size, times a valley in each ratio around its own best value.
 
         L(N, x) = [E + A (N / N0)^-alpha] exp(sum_j U_j(x_j))
@@ -45,12 +53,12 @@ def shape(runs):
     alpha           exponent of N                         none          LogNormal(ln .28, .4)
     {j}_best        best ratio at N0                      of x_j        its geometric mean, LogNormal(0, 1)
     {j}_shift       of ln best in ln N                    none          Normal(0, .15)
-    {j}_below ...   rise of ln loss a squared factor of   none          LogNormal(ln .01, 1.2)
-    {j}_above       e below or above the best
+    {j}_below ...   rise of ln loss per squared ln x      none          LogNormal(ln .01, 1.2)
+    {j}_above       below or above the best
     ==============  ====================================  ============  ====================================
 
-    The valleys' sides are shared by all sizes, and the best ratio moves as a power of N: one size lends the others what it
-    knows. See `valley` for the reasons of the priors.
+    All sizes share the sides of a valley, and the best ratio is a power of N, so that every size informs the
+    others. See `valley` for the reasons of the priors.
     """
     axes = [axis for axis in AXES if axis in runs.inputs]
     size = floor(runs) + power(runs.params, "A", "alpha", median=0.28, width=0.4)

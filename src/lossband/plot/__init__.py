@@ -1,4 +1,4 @@
-"""One function a figure; each takes results and returns the axes."""
+"""One function per figure; each takes results and returns the axes."""
 
 from .calibration import pit, reliability
 from .curve import curve

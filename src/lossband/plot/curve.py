@@ -1,24 +1,48 @@
 """One training run, forecast from its beginning."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from ..posterior.bands import named
 from ..runs.thin import evenly
-from .style import LABELS, REAL, draw_bands, legend_above, short
+from .style import LABELS, REAL, Axes, draw_bands, legend_above, short
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..posterior.forecast import Forecast
 
 
-def curve(post, run, *, raw=None, target=None, ax=None, unit="nats", levels=(0.5, 0.9), points=120):
+def curve(
+    post: "Forecast",
+    run: "pd.DataFrame",
+    *,
+    raw: "pd.DataFrame | None" = None,
+    target: float | None = None,
+    ax: Axes | None = None,
+    unit: str = "nats",
+    levels: Sequence[float] = (0.5, 0.9),
+    points: int = 120,
+) -> Axes:
     """Loss along one run: what the fit saw, what came after, and the band around what it forecast.
 
     The picture begins with the first row that was fitted.
 
     Args:
-        post: an `Outlook`, or a `Posterior` of `curve` or any law of tokens or steps, fitted to the beginning of the run.
-        run: the rows of the whole run, with `lr` where the law reads it; `loss` may be missing where it has yet to come.
-        raw: the single rows that `run` is thinned from, with the same inputs, drawn faintly: the jitter and the spikes.
+        post: an `Outlook`, or a `Posterior` of `curve` or any law of tokens or steps, fitted to the
+            beginning of the run.
+        run: the rows of the whole run, with `lr` where the law reads it; `loss` may be missing where it has
+            yet to come.
+        raw: the single rows that `run` is thinned from, with the same inputs, drawn faintly: the jitter and
+            the spikes.
         target: a loss to mark.
         ax: matplotlib axes; new ones by default.
+        unit: of the loss, for the axis.
+        levels: of the bands.
+        points: number of rows at which the bands are drawn.
 
     Returns:
-        the axes.
+        The axes.
     """
     import matplotlib.pyplot as plt
 

@@ -1,41 +1,50 @@
 """Real against Pred in a grid of panels."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from .style import LABELS, REAL, draw_bands, short, symbol
+from .style import LABELS, REAL, Axes, draw_bands, short, symbol
+
+if TYPE_CHECKING:
+    from ..posterior.posterior import Posterior
 
 
 def panels(
-    post,
-    runs,
+    post: "Posterior",
+    runs: pd.DataFrame,
     *,
-    rows="loops",
-    columns="params",
-    x="tokens",
-    hidden=None,
-    kind="observation",
-    levels=(0.5, 0.9),
-    points=60,
-    unit="nats",
-):
+    rows: str = "loops",
+    columns: str = "params",
+    x: str = "tokens",
+    hidden: ArrayLike | None = None,
+    kind: Literal["mean", "run", "observation"] = "observation",
+    levels: Sequence[float] = (0.5, 0.9),
+    points: int = 60,
+    unit: str = "nats",
+) -> np.ndarray:
     """Real against Pred, one panel per (rows, columns) value, with bands.
 
-    Each panel says by how much Pred lies above Real, with its 90 % interval, and which share of Real is inside the 90 % band.
+    Each panel says by how much Pred lies above Real, with its 90 % interval, and which share of Real is
+    inside the 90 % band.
 
     Args:
         post: a `Posterior`.
         runs: the measured table, with `loss`.
-        rows, columns: what the panels go by; a column that is missing or constant gives one row or column.
+        rows: the table's column whose values are the rows of panels; one row if it is missing or constant.
+        columns: the table's column whose values are the columns of panels; as `rows`.
         x: the input on the horizontal axis.
         hidden: values of `columns` that the fit never saw; their panels are marked.
         kind: of the band, see `Posterior.predict`.
         levels: of the bands, narrow first.
-        points: of each predicted curve.
+        points: number of points of each predicted curve.
         unit: of the loss, for the axis.
 
     Returns:
-        the matplotlib axes, `(row, column)`.
+        The matplotlib axes, `(row, column)`.
     """
     import matplotlib.pyplot as plt
 
@@ -77,7 +86,9 @@ def panels(
     return axes
 
 
-def _panel(axis, post, cell, x, kind, levels, points):
+def _panel(
+    axis: Axes, post: "Posterior", cell: pd.DataFrame, x: str, kind: str, levels: Sequence[float], points: int
+) -> None:
     grid = pd.DataFrame({name: np.repeat(cell[name].median(), points) for name in post.law.inputs})
     grid[x] = np.geomspace(cell[x].min(), cell[x].max(), points)
     band = post.predict(grid.assign(run="a new run"), kind=kind, levels=levels)
@@ -91,8 +102,8 @@ def _panel(axis, post, cell, x, kind, levels, points):
     axis.tick_params(labelsize=7)
 
 
-def _say_gap(axis, post, cell, kind):
-    """Write the panel's signed gap and the share inside the band where a falling curve leaves room: top right."""
+def _say_gap(axis: Axes, post: "Posterior", cell: pd.DataFrame, kind: str) -> None:
+    """Write the panel's signed gap and the share inside the band at the top right, above a falling curve."""
     (gap,) = post.gap(cell.assign(run="a new run"), kind="mean" if kind == "mean" else "run").itertuples()
     text = f"gap {gap.gap:+.3f}\n[{gap.lo_90:+.3f}, {gap.hi_90:+.3f}]\n{gap.inside_90:.0%} inside"
     axis.text(0.96, 0.95, text, transform=axis.transAxes, ha="right", va="top", fontsize=6, color="0.25")

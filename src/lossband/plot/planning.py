@@ -1,15 +1,25 @@
 """Figures of decisions; each takes a result and returns the axes."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from ..posterior.bands import named
-from .style import PRED, REAL
+from .style import PRED, REAL, Axes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 SHADES = (0.45, 0.22)
 
 
-def valleys(plan, *, within=0.005, axes=None):
-    """Expected regret of every size, one panel a budget, with the range within `within` of the best and the probability of being so."""
+def valleys(plan: Any, *, within: float = 0.005, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    """Expected regret of every size, one panel per budget.
+
+    Each panel shows the range of sizes within `within` of the best, and the probability of being within it.
+    """
     import matplotlib.pyplot as plt
 
     budgets, label = list(plan.frame["flops"]), named(within)
@@ -46,7 +56,15 @@ def valleys(plan, *, within=0.005, axes=None):
     return axes
 
 
-def multipliers(found, rows, *, x, pair=None, levels=(0.5, 0.9), ax=None):
+def multipliers(
+    found: Any,
+    rows: "pd.DataFrame",
+    *,
+    x: str,
+    pair: tuple[str, str] | None = None,
+    levels: Sequence[float] = (0.5, 0.9),
+    ax: Axes | None = None,
+) -> Axes:
     """Compute multiplier of one recipe over another along the rows of a table; 1 is a tie."""
     import matplotlib.pyplot as plt
 
@@ -68,8 +86,15 @@ def multipliers(found, rows, *, x, pair=None, levels=(0.5, 0.9), ax=None):
     return ax
 
 
-def candidates(found, *, x="params", y="tokens", runs=None, ax=None):
-    """What each candidate run would tell, and the order in which they are chosen."""
+def candidates(
+    found: Any,
+    *,
+    x: str = "params",
+    y: str = "tokens",
+    runs: "pd.DataFrame | None" = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """How much each candidate run reduces the target's variance, and the order in which they are chosen."""
     import matplotlib.pyplot as plt
 
     ax = ax or plt.subplots(figsize=(4.8, 3.6), layout="constrained")[1]
@@ -97,7 +122,7 @@ def candidates(found, *, x="params", y="tokens", runs=None, ax=None):
     return ax
 
 
-def _padded(values, runs, name):
+def _padded(values: "np.ndarray | pd.Series", runs: "pd.DataFrame | None", name: str) -> tuple[float, float]:
     """Limits with room for the rings."""
     values = np.append(values, runs[name]) if runs is not None else values
     return np.min(values) / 1.6, np.max(values) * 1.6

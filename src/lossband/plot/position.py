@@ -1,15 +1,33 @@
 """Loss by token position: at the end of training by model size, and along the training of one model."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from .style import LABELS, MARKERS, PRED, REAL, draw_bands, legend_above, shades, short
+from .style import LABELS, MARKERS, PRED, REAL, Axes, draw_bands, legend_above, shades, short
+
+if TYPE_CHECKING:
+    from ..posterior.posterior import Posterior
+
 
 SHARP = (0.5, 0.9)  # levels of the bands, narrow first
 
 
-def position(post, runs, *, hidden=None, sizes=(), ax=None, unit="nats", levels=SHARP, points=60):
-    """Loss against token index, one curve a model size: measured points, and bands.
+def position(
+    post: "Posterior",
+    runs: pd.DataFrame,
+    *,
+    hidden: ArrayLike | None = None,
+    sizes: ArrayLike = (),
+    ax: Axes | None = None,
+    unit: str = "nats",
+    levels: Sequence[float] = SHARP,
+    points: int = 60,
+) -> Axes:
+    """Loss against token index, one curve per model size: measured points, and bands.
 
     Args:
         post: a `Posterior` of `position_by_size`, or of any law of position and params.
@@ -17,9 +35,12 @@ def position(post, runs, *, hidden=None, sizes=(), ax=None, unit="nats", levels=
         hidden: sizes that the fit never saw: hollow points.
         sizes: further sizes, not measured, to forecast.
         ax: matplotlib axes; new ones by default.
+        unit: of the loss, for the axis.
+        levels: of the bands, narrow first.
+        points: number of points of each band.
 
     Returns:
-        the axes.
+        The axes.
     """
     import matplotlib.pyplot as plt
 
@@ -42,17 +63,30 @@ def position(post, runs, *, hidden=None, sizes=(), ax=None, unit="nats", levels=
     return ax
 
 
-def position_step(post, runs, *, last=None, ax=None, unit="nats", levels=SHARP, points=60):
-    """Loss against training step, one curve a token index, with bands, and where each stops improving.
+def position_step(
+    post: "Posterior",
+    runs: pd.DataFrame,
+    *,
+    last: pd.DataFrame | None = None,
+    ax: Axes | None = None,
+    unit: str = "nats",
+    levels: Sequence[float] = SHARP,
+    points: int = 60,
+) -> Axes:
+    """Loss against training step, one curve per token index, with bands, and where each stops improving.
 
     Args:
         post: a `Posterior` of `position_by_step`.
         runs: the measured table of one model.
-        last: a frame with `position`, `median`, `lo_90`, `hi_90`: the step after which little is gained; marked on the curves.
+        last: a frame with `position`, `median`, `lo_90`, `hi_90`: the step after which little is gained;
+            marked on the curves.
         ax: matplotlib axes; new ones by default.
+        unit: of the loss, for the axis.
+        levels: of the bands, narrow first.
+        points: number of points of each band.
 
     Returns:
-        the axes.
+        The axes.
     """
     import matplotlib.pyplot as plt
 
@@ -86,7 +120,7 @@ def position_step(post, runs, *, last=None, ax=None, unit="nats", levels=SHARP, 
     return ax
 
 
-def _mark_last(ax, post, last, color, end):
+def _mark_last(ax: Axes, post: "Posterior", last: pd.DataFrame, color: Any, end: float) -> None:
     """A bar over the 90 % interval of the last useful step of one index, at the loss that it has there."""
     for row in last.itertuples():
         if row.lo_90 > end:
@@ -105,15 +139,19 @@ def _mark_last(ax, post, last, color, end):
         ax.plot([row.lo_90, min(row.hi_90, end)], [height, height], "-", color=color, lw=1.2, zorder=6)
 
 
-def _markers(values):
+def _markers(values: Sequence | np.ndarray) -> list[str]:
     return [MARKERS[i % len(MARKERS)] for i in range(len(values))]
 
 
-def exponents(table, *, ax=None):
+def exponents(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """The exponent p against model size: by the joint law (band), and by a fit to each size alone (points).
 
     Args:
         table: `params`, `median`, `lo_90`, `hi_90`, and `alone_median`, ... where there is such a fit.
+        ax: matplotlib axes; new ones by default.
+
+    Returns:
+        The axes.
     """
     import matplotlib.pyplot as plt
 
@@ -138,8 +176,11 @@ def exponents(table, *, ax=None):
     return ax
 
 
-def last_steps(table, end, *, within, ax=None):
-    """The step after which an index gains less than a share of its loss, against the index; `end` is the last measured step."""
+def last_steps(table: pd.DataFrame, end: float, *, within: float, ax: Axes | None = None) -> Axes:
+    """The step after which an index gains less than the share `within` of its loss, against the index.
+
+    `end` is the last measured step.
+    """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import LogLocator, NullFormatter
 

@@ -1,16 +1,32 @@
 """The cost of an architecture's shape."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
-from .style import LABELS, MARKERS, legend_above, shades, short
+from .style import LABELS, MARKERS, Axes, legend_above, shades, short
+
+if TYPE_CHECKING:
+    from ..posterior.posterior import Posterior
 
 
-def shape(post, runs, *, axis, near=None, ax=None, points=80, level=0.9):
-    """Loss increase (%) over the best ratio, one curve a model size: measured runs, and bands.
+def shape(
+    post: "Posterior",
+    runs: pd.DataFrame,
+    *,
+    axis: str,
+    near: Sequence[float] | None = None,
+    ax: Axes | None = None,
+    points: int = 80,
+    level: float = 0.9,
+) -> Axes:
+    """Loss increase (%) over the best ratio, one curve per model size: measured runs, and bands.
 
-    The increase of a measured run is over the median loss that the fitted law gives its size at the best ratio of this axis,
-    the other ratios as they are in the run; the bands hold the uncertainty of the law and of its drift.
+    The increase of a measured run is over the median loss that the fitted law gives its size at the best
+    ratio of this axis, the other ratios as they are in the run; the bands hold the uncertainty of the law
+    and of its drift.
 
     Args:
         post: a `Posterior` of `shape`.
@@ -18,9 +34,11 @@ def shape(post, runs, *, axis, near=None, ax=None, points=80, level=0.9):
         axis: "ff_ratio", "aspect_ratio" or "head_dim".
         near: (low, high) of the ratios that are near the best of the middle size, shaded.
         ax: matplotlib axes; new ones by default.
+        points: number of points of each band.
+        level: of the bands.
 
     Returns:
-        the axes.
+        The axes.
     """
     import matplotlib.pyplot as plt
 
@@ -55,8 +73,8 @@ def shape(post, runs, *, axis, near=None, ax=None, points=80, level=0.9):
     return ax
 
 
-def best_losses(post, rows, axis):
-    """Draws of the loss of each row's model with the best ratio on one axis, by the law alone, `(sample, row)`."""
+def best_losses(post: "Posterior", rows: pd.DataFrame, axis: str) -> np.ndarray:
+    """Loss draws of each row's model with the best ratio on one axis, by the law alone, `(sample, row)`."""
     v = {name: np.ravel(value)[:, None] for name, value in post.sites.items() if np.ndim(value) == 2}
     size = rows["params"].to_numpy(float) / float(post.problem.unit.centre["params"])
     rise = 0.0
@@ -66,10 +84,10 @@ def best_losses(post, rows, axis):
     return (v["E"] + v["A"] * size ** -v["alpha"]) * np.exp(rise)
 
 
-def _sizes(rows):
+def _sizes(rows: pd.DataFrame) -> pd.Series:
     """One label a size: the table's own column, else the parameters."""
     return rows["size"] if "size" in rows else rows["params"]
 
 
-def _typical(rows, name):
+def _typical(rows: pd.DataFrame, name: str) -> float:
     return np.exp(np.log(rows[name]).median())

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +11,33 @@ import pandas as pd
 from .._files import replacing
 from ..errors import InputError
 from ..evaluation.backtest import Backtest
+from ..posterior.posterior import Posterior
 from ..runs.table import read_runs
 from . import charts, page
 
 MOST_CURVES = 40
 
 
-def write_report(post, path, *, runs=None, backtest=None, title=None):
+def write_report(
+    post: Posterior,
+    path: str | os.PathLike,
+    *,
+    runs: pd.DataFrame | str | os.PathLike | None = None,
+    backtest: Backtest | str | os.PathLike | None = None,
+    title: str | None = None,
+) -> Path:
     """Write a posterior's report: coefficients, health, bands, gap per curve, calibration, provenance.
 
     Args:
         post: a `Posterior`.
         path: of the HTML file; written whole or not at all.
         runs: measured rows for the gaps; by default the training rows.
-        backtest: a `Backtest`, or the path of the CSV that `lossband backtest -o` wrote; it adds the calibration.
+        backtest: a `Backtest`, or the path of the CSV that `lossband backtest -o` wrote; it adds the
+            calibration.
         title: of the page.
 
     Returns:
-        the path.
+        The path.
     """
     import matplotlib as mpl
 
@@ -42,7 +52,7 @@ def write_report(post, path, *, runs=None, backtest=None, title=None):
     return Path(path)
 
 
-def _head(post, title):
+def _head(post: Posterior, title: str) -> str:
     frame = post.problem.frame
     ranges = ", ".join(
         f"{name} {frame[name].min():.3g} to {frame[name].max():.3g}" for name in post.law.inputs
@@ -58,7 +68,7 @@ def _head(post, title):
     return f"<h1>{page.escape(title)}</h1>" + page.text(about, "soft") + verdict
 
 
-def _coefficients(post):
+def _coefficients(post: Posterior) -> str:
     draws = {name: np.ravel(v) for name, v in post.sites.items() if np.ndim(v) == 2}
     summary = post.summary()
     rows = [
@@ -76,42 +86,48 @@ def _coefficients(post):
     return page.section("Coefficients", page.table(pd.DataFrame(rows)))
 
 
-def _health(post):
+def _health(post: Posterior) -> str:
     line, *_ = str(post.health).splitlines()
     notes = [page.note(each.code, each.text) for each in post.health.notes]
     return page.section("Health", page.text(line), *(notes or [page.text("No notes.", "soft")]))
 
 
-def _bands(post):
+def _bands(post: Posterior) -> str:
     figures = [page.figure(svg, caption) for svg, caption in charts.bands(post)]
-    words = "Bands are for a new measurement of a new run, other inputs at the part's mean; measured losses are moved there along the law."
+    words = (
+        "Bands are for a new measurement of a new run, other inputs at the part's mean; measured losses are "
+        "moved there along the law."
+    )
     return page.section("Measured and predicted", page.text(words, "soft"), page.panels(figures))
 
 
-def _gaps(post, runs):
+def _gaps(post: Posterior, runs: pd.DataFrame | str | os.PathLike | None) -> str:
     frame = post.problem.frame if runs is None else read_runs(runs)
     by = "run" if "run" in frame and frame["run"].nunique() < len(frame) else post.law.inputs[0]
     table = post.gap(frame, by=by, kind="run").sort_values("gap", key=np.abs, ascending=False)
     shown = table.head(MOST_CURVES).sort_values(by)
-    words = f"Predicted minus measured, averaged over each {by}, with its 90 % interval; above zero the prediction is too high."
+    words = (
+        f"Predicted minus measured, averaged over each {by}, with its 90 % interval; above zero the "
+        "prediction is too high."
+    )
     if len(table) > len(shown):
         words += f" The {len(shown)} largest of {len(table)} are shown."
     drawing = page.figure(charts.gaps(shown, by))
     return page.section("Gap per curve", page.text(words, "soft"), drawing, page.table(shown))
 
 
-def _calibration(test):
+def _calibration(test: Backtest) -> str:
     hidden = next((c for c in ("params", "tokens", "loops", "position", "step") if c in test.frame), None)
     table = test.calibration(by=hidden)
     notes = [page.note("calibration", words) for words in table.attrs["notes"]]
     drawing = page.panels(
-        [page.figure(charts.reliability(test.frame["pit"]), "On the diagonal the bands are true.")]
+        [page.figure(charts.reliability(test.frame["pit"]), "Calibrated bands lie on the diagonal.")]
     )
     words = f"Forecasts of {len(test.frame)} rows that were hidden from the fit."
     return page.section("Calibration", page.text(words, "soft"), page.table(table), *notes, drawing)
 
 
-def _backtest_of(backtest):
+def _backtest_of(backtest: Backtest | str | os.PathLike) -> Backtest:
     """A `Backtest`, or the one whose frame `lossband backtest -o` wrote."""
     if isinstance(backtest, Backtest):
         return backtest
@@ -126,7 +142,7 @@ def _backtest_of(backtest):
     return Backtest(frame, (), levels)
 
 
-def _provenance(post):
+def _provenance(post: Posterior) -> str:
     record = json.loads(post.data.attrs["lossband"])
     drift = record["drift"] or "none"
     pairs = {

@@ -2,16 +2,24 @@
 
 import io
 import re
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+
+from ..plot.style import Axes
+
+if TYPE_CHECKING:
+    from ..posterior.posterior import Posterior
+
 
 INK, REAL, PRED = "#010203", "#010204", "#010205"  # stand-ins: the page's own colours take their place
 PAGE_COLOURS = {INK: "currentColor", REAL: "var(--real)", PRED: "var(--pred)"}
 MOST_PANELS, POINTS = 4, 40
 
 
-def svg_of(figure):
+def svg_of(figure: Any) -> str:
     """A matplotlib figure as an SVG element without a background, in the page's colours."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
@@ -28,12 +36,12 @@ def svg_of(figure):
     for stand_in, colour in PAGE_COLOURS.items():
         svg = svg.replace(stand_in, colour)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    return re.sub(
-        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, 1), 1
-    )
+    for size in ("height", "width"):
+        svg = re.sub(rf'(<svg[^>]*?) {size}="[^"]*"', r"\1", svg, count=1)
+    return svg
 
 
-def axes(width=3.4, height=2.6):
+def axes(width: float = 3.4, height: float = 2.6) -> Axes:
     """One set of axes in the page's ink."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
@@ -48,8 +56,10 @@ def axes(width=3.4, height=2.6):
     return made
 
 
-def bands(post, level=0.9):
-    """Measured rows and the band of a new measurement along the widest input, a drawing for each part of the others.
+def bands(post: "Posterior", level: float = 0.9) -> list[tuple[str, str]]:
+    """Measured rows and the band of a new measurement along the widest input, one drawing per part.
+
+    A part is a range of the second widest input.
 
     A row whose other inputs are not the drawing's is moved there by the ratio of the two predictions.
 
@@ -71,7 +81,7 @@ def bands(post, level=0.9):
     return [(_band(post, rows, widest, level), caption) for rows, caption in parts]
 
 
-def _band(post, rows, along, level):
+def _band(post: "Posterior", rows: pd.DataFrame, along: str, level: float) -> str:
     grid = pd.DataFrame(
         {name: np.repeat(np.exp(np.log(rows[name]).mean()), POINTS) for name in post.law.inputs}
     )
@@ -94,16 +104,16 @@ def _band(post, rows, along, level):
     return svg_of(ax.figure)
 
 
-def _label(value):
+def _label(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)[:24]
 
 
-def _range(values):
+def _range(values: pd.Series) -> str:
     low, high = values.min(), values.max()
     return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
 
 
-def gaps(table, name):
+def gaps(table: pd.DataFrame, name: str) -> str:
     """Gap of each curve with its interval: above zero the prediction is too high."""
     low, high = (next(c for c in table if c.startswith(side)) for side in ("lo_", "hi_"))
     ax = axes(4.8, 0.9 + 0.2 * len(table))
@@ -116,12 +126,12 @@ def gaps(table, name):
     return svg_of(ax.figure)
 
 
-def reliability(pit):
+def reliability(pit: ArrayLike) -> str:
     """Observed against nominal coverage of a backtest's bands."""
     ax = axes(3.4, 3.0)
     nominal = np.linspace(0.02, 0.98, 49)
     distance = np.abs(np.asarray(pit) - 0.5)
-    ax.plot([0, 1], [0, 1], color=INK, lw=0.8, label="true bands")
+    ax.plot([0, 1], [0, 1], color=INK, lw=0.8, label="calibrated")
     ax.plot(nominal, [(distance <= level / 2).mean() for level in nominal], color=PRED, label="observed")
     ax.set(xlabel="nominal coverage", ylabel="observed coverage", xlim=(0, 1), ylim=(0, 1))
     ax.legend(frameon=False, fontsize=8, labelcolor=INK)

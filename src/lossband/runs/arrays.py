@@ -1,15 +1,19 @@
 """Runs: the measured table as a law sees it, and its measurements padded to a few sizes."""
 
 import functools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-double = functools.partial(
-    jax.enable_x64, True
-)  # the package computes in float64, whatever its user's JAX does
+if TYPE_CHECKING:
+    import pandas as pd
+
+# the package computes in float64, whatever its user's JAX does
+double = functools.partial(jax.enable_x64, True)
 FAR = 1e6  # "no row before": e^-FAR is 0, and unlike infinity its derivatives are 0 too
 
 
@@ -25,14 +29,14 @@ class Unit:
     least: jax.Array  # smallest training loss
     typical: jax.Array  # median training loss
     spread: jax.Array  # standard deviation of ln loss over the training rows
-    centre: dict  # input -> geometric mean over the training rows
-    least_input: dict  # input -> smallest training value
+    centre: dict[str, jax.Array]  # input -> geometric mean over the training rows
+    least_input: dict[str, jax.Array]  # input -> smallest training value
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Column:
-    """One input of the runs, `(row,)`, in the user's unit; arithmetic and jnp functions take it as its array."""
+    """One input of the runs, `(row,)`, in the user's unit; arithmetic and jnp functions use its values."""
 
     values: jax.Array
     centre: jax.Array  # geometric mean over the training rows
@@ -42,22 +46,27 @@ class Column:
     __array_priority__ = 1000  # a numpy number on the left leaves the operation to this class
 
     @property
-    def log(self):
+    def log(self) -> jax.Array:
         """ln(x / centre), `(row,)`."""
         return jnp.log(self.values / self.centre)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[jax.Array]:
+        """Iterate over the values, row by row."""
         return iter(self.values)
 
-    def __jax_array__(self):
+    def __jax_array__(self) -> jax.Array:
+        """The values, for jnp functions."""
         return self.values
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """The values as a numpy array."""
         return np.asarray(self.values, dtype=dtype)
 
 
-def _forward(name):
-    def operator(self, *others):
+def _forward(name: str) -> Callable[..., Any]:
+    """An operator of `Column` that is the same operator of its values."""
+
+    def operator(self, *others: Any) -> Any:
         return getattr(self.values, name)(*(getattr(other, "values", other) for other in others))
 
     return operator
@@ -89,10 +98,11 @@ for _name in (
 class Runs:
     """The table a law reads: `runs.params`, `runs.tokens`, ... are `Column`s of shape `(row,)`."""
 
-    inputs: dict  # name -> (row,)
+    inputs: dict[str, jax.Array]  # name -> (row,)
     unit: Unit
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Column:
+        """The input of that name as a `Column`."""
         inputs = object.__getattribute__(self, "inputs")
         if name not in inputs:
             raise AttributeError(f"these runs have no input {name!r} (they have {', '.join(inputs)})")
@@ -100,12 +110,12 @@ class Runs:
         return Column(inputs[name], unit.centre[name], unit.least_input[name], unit.typical)
 
 
-def size_class(count, least=16):
+def size_class(count: int, least: int = 16) -> int:
     """The smallest power of two that holds `count`, from `least`: data of one class share their programs."""
     return max(least, 1 << (int(count) - 1).bit_length())
 
 
-def unit_of(frame, inputs):
+def unit_of(frame: "pd.DataFrame", inputs: Iterable[str]) -> Unit:
     """The `Unit` that a checked training frame fixes."""
     log_loss = np.log(frame["loss"].to_numpy())
     return Unit(
@@ -117,18 +127,18 @@ def unit_of(frame, inputs):
     )
 
 
-def runs_of(frame, unit, *, pad_to=None):
+def runs_of(frame: "pd.DataFrame", unit: Unit, *, pad_to: int | None = None) -> Runs:
     """`Runs` of a checked frame in a given unit; padding rows sit at the centre of the inputs."""
     pad = (pad_to or len(frame)) - len(frame)
     return Runs({n: np.append(frame[n].to_numpy(), np.full(pad, c)) for n, c in unit.centre.items()}, unit)
 
 
-def order_of(frame):
+def order_of(frame: "pd.DataFrame") -> np.ndarray:
     """Positions that put the rows of one run together, each run in the order of training."""
     clock = clock_of(frame)
     return np.lexsort((frame.index, frame[clock] if clock else frame.index, frame["run"]))
 
 
-def clock_of(frame):
+def clock_of(frame: "pd.DataFrame") -> str | None:
     """The column that orders the points of one run: tokens, else step, else none."""
     return next((name for name in ("tokens", "step") if name in frame), None)

@@ -1,4 +1,4 @@
-"""The learning-rate schedule of a run as two inputs of a law: how far it has come, and how hot it is."""
+"""The learning-rate schedule of a run as two inputs of a law: its sum so far, and its recent average."""
 
 import numpy as np
 import pandas as pd
@@ -10,21 +10,25 @@ from .table import numbers
 MEMORY = 0.03  # over what share of the run so far the learning rate is averaged
 
 
-def add_lr_areas(frame, past=None):
+def add_lr_areas(frame: pd.DataFrame, past: pd.DataFrame | None = None) -> pd.DataFrame:
     r"""Add `lr_area` and `lr_mean`, computed per run from the rows' clock t (tokens, else steps) and `lr`.
 
         lr_area(t) = int_0^t lr dt',        d lr_mean / d ln t = (lr - lr_mean) / MEMORY
 
-    `lr_area` is the S1 of Tissue et al. 2024. Their S2, the annealing momentum with decay lambda, is the fall of an
-    exponentially averaged learning rate: S2 = (lr(0) - average(t)) / (1 - lambda). Here the average runs over the last 3 % of
-    the run, so that it means the same in steps and in tokens (their lambda = .999 is 4 % of a run of 24,000 steps).
+    `lr_area` is the S1 of Tissue et al. 2024. Their S2, the annealing momentum with decay lambda, is the
+    fall of an exponentially averaged learning rate: S2 = (lr(0) - average(t)) / (1 - lambda). Here the
+    average runs over the last 3 % of the run, so that it means the same in steps and in tokens (their
+    lambda = .999 is 4 % of a run of 24,000 steps).
 
-    Between rows lr is drawn straight; before a run's first row it is that row's.
+    Between rows lr is interpolated linearly; before a run's first row it is that row's.
 
     Args:
-        frame: rows with `lr` (zero is allowed) and `tokens` or `step`, any order; a frame that has both areas, or no
-            `lr`, comes back as it is.
-        past: a training table; where it has rows of the same run, the areas go on from there.
+        frame: rows with `lr` (zero is allowed) and `tokens` or `step`, in any order; a frame that has both
+            areas, or no `lr`, is returned unchanged.
+        past: a training table; where it has rows of the same run, the areas continue from them.
+
+    Returns:
+        The frame with the two columns: `lr_area` in lr times the unit of the clock, `lr_mean` in lr.
 
     Raises:
         InputError: a forecast's run that starts in the middle: later than every run of `past` did.
@@ -52,7 +56,7 @@ def add_lr_areas(frame, past=None):
     return frame.assign(lr_area=rows["lr_area"].to_numpy(), lr_mean=rows["lr_mean"].to_numpy())
 
 
-def _before(rows, past, clock):
+def _before(rows: pd.DataFrame, past: pd.DataFrame | None, clock: str) -> pd.DataFrame:
     """The rows of `past` that stand before the new rows of the same runs."""
     if past is None or "lr" not in past:
         return rows.iloc[:0]
@@ -62,14 +66,14 @@ def _before(rows, past, clock):
     late = [run for run, t in first.items() if run not in set(known["run"]) and t > latest * (1 + 1e-9)]
     if late:
         raise InputError(
-            f"the learning rate of {listed(late)} is given from {clock} = {first[late].min():g} only; expected it from "
-            f"{latest:g} or before, where the fitted runs start.",
+            f"the learning rate of {listed(late)} is given from {clock} = {first[late].min():g} only; "
+            f"expected it from {latest:g} or before, where the fitted runs start.",
             "Give the rows of the whole schedule, or the labels of fitted runs.",
         )
     return known[known["t"] < known["run"].map(first)]
 
 
-def _areas(t, lr):
+def _areas(t: np.ndarray, lr: np.ndarray) -> np.ndarray:
     """`lr_area` and `lr_mean` at the rows of one run, `(2, row)`."""
     area = lr[0] * t[0] + np.append(0.0, np.cumsum(np.diff(t) * (lr[1:] + lr[:-1]) / 2))
     width = np.diff(np.log(t))

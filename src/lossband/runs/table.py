@@ -1,6 +1,9 @@
-"""The table a user brings: one row a measurement, checked once, where it enters."""
+"""The table a user brings: one row per measurement, checked once, where it enters."""
 
+import os
+from collections.abc import Iterable, Mapping
 from numbers import Number
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -34,7 +37,7 @@ MEASURED = ("loss", "loss_se")
 VOCABULARY = (*LABELS, *MEASURED, *INPUTS)
 
 
-def read_runs(runs, *, columns=None):
+def read_runs(runs: Any, *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     """The user's table under lossband's column names, as a new frame.
 
     Args:
@@ -59,7 +62,8 @@ def read_runs(runs, *, columns=None):
             )
         if ours not in VOCABULARY:
             raise InputError(
-                f"columns= maps {mine!r} to {ours!r}, which is no column of lossband{nearest(ours, VOCABULARY)}",
+                f"columns= maps {mine!r} to {ours!r}, which is no column of lossband"
+                f"{nearest(ours, VOCABULARY)}",
                 f"Use one of {', '.join(VOCABULARY)}.",
             )
     frame = frame.rename(columns=columns or {})
@@ -70,12 +74,12 @@ def read_runs(runs, *, columns=None):
         )
     if frame.empty:
         raise InputError(
-            "the table has no rows; one row a measurement is expected.", "Check the filter before."
+            "the table has no rows; one row per measurement is expected.", "Check the filter before."
         )
     return frame.reset_index(drop=True)
 
 
-def _frame_of(runs):
+def _frame_of(runs: Any) -> pd.DataFrame:
     try:
         return pd.DataFrame(runs)
     except (ValueError, TypeError) as error:  # what pandas cannot make a table of
@@ -85,7 +89,7 @@ def _frame_of(runs):
         ) from error
 
 
-def _read_file(path):
+def _read_file(path: str | os.PathLike) -> pd.DataFrame:
     parquet = str(path).endswith(".parquet")
     try:
         with open(path, "rb") as file:  # pyarrow leaves a file that it cannot parse open
@@ -99,7 +103,14 @@ def _read_file(path):
         ) from error
 
 
-def check_runs(frame, inputs, *, loss=True, clock=None, varied=None):
+def check_runs(
+    frame: pd.DataFrame,
+    inputs: Iterable[str],
+    *,
+    loss: bool = True,
+    clock: str | None = None,
+    varied: Iterable[str] | None = None,
+) -> pd.DataFrame:
     """Check the columns that a law needs; return them as float64 beside the labels.
 
     Args:
@@ -109,9 +120,13 @@ def check_runs(frame, inputs, *, loss=True, clock=None, varied=None):
         clock: a column that orders the points of a run, if the noise needs one; it may be constant.
         varied: the inputs that must not be constant; by default all.
 
+    Returns:
+        A frame of float64 inputs, and `loss` and `loss_se` where they are asked for, with `run` as its first
+        column.
+
     Raises:
-        InputError: missing, non-numeric, NaN, infinite or non-positive cells; a repeated measurement; an input
-            with one single value.
+        InputError: missing, non-numeric, NaN, infinite or non-positive cells; a repeated measurement; an
+            input with one single value.
     """
     needed = dict.fromkeys([*inputs, *([clock] if clock else []), *(["loss"] if loss else [])])
     columns = {name: numbers(frame, name) for name in needed}
@@ -128,29 +143,31 @@ def check_runs(frame, inputs, *, loss=True, clock=None, varied=None):
         _check_repeats(frame, checked)
         for name in (*(inputs if varied is None else varied), "loss"):
             if checked[name].nunique() == 1:
+                others = "" if name == "loss" else f", or use a law without {name}"
                 raise InputError(
-                    f"{name} has one single value ({checked[name].iloc[0]:g}) in all {len(frame)} rows, and the law "
-                    f"needs it to vary.",
-                    f"Add runs with another {name}{'' if name == 'loss' else f', or use a law without {name}'}.",
+                    f"{name} has one single value ({checked[name].iloc[0]:g}) in all {len(frame)} rows, and "
+                    "the law needs it to vary.",
+                    f"Add runs with another {name}{others}.",
                 )
     return checked
 
 
-def varying(frame):
+def varying(frame: pd.DataFrame) -> list[str]:
     """Names of the inputs that the table has, and that differ between its rows."""
     return [name for name in INPUTS if name in frame and _hashable(frame[name]).nunique() > 1]
 
 
-def _hashable(column):
+def _hashable(column: pd.Series) -> pd.Series:
     """A column that can be counted and compared: a stray list in a cell has no hash."""
     return column.map(repr) if column.dtype == object else column
 
 
-def numbers(frame, name, *, zero=False):
+def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False) -> pd.Series:
     """Column `name` as finite positive float64 `(row,)`; `zero`: zeros are numbers too."""
     if name not in frame:
         raise InputError(
-            f"the table has no column {name!r} (it has {listed(frame.columns, 12)}){nearest(name, frame.columns)}",
+            f"the table has no column {name!r} (it has {listed(frame.columns, 12)})"
+            f"{nearest(name, frame.columns)}",
             f"Add it, or name yours: columns={{'yours': {name!r}}}.",
         )
     column = frame[name]
@@ -188,7 +205,7 @@ def numbers(frame, name, *, zero=False):
     return values
 
 
-def _floats(column):
+def _floats(column: pd.Series) -> pd.Series:
     """A column of one dtype as float64; what is no number is NaN."""
     if pd.api.types.is_complex_dtype(column):
         return pd.Series(np.nan, index=column.index)
@@ -197,8 +214,8 @@ def _floats(column):
     ).astype(np.float64)
 
 
-def _number(cell):
-    """A cell of a column of mixed types as a float: NaN for what is no number, infinity for what no float can hold."""
+def _number(cell: object) -> float:
+    """A cell of a column of mixed types as a float: NaN for no number, infinity beyond a float's range."""
     if isinstance(cell, bool | np.bool_ | bytes | complex) or not isinstance(cell, str | Number | np.number):
         return np.nan
     try:
@@ -209,16 +226,17 @@ def _number(cell):
         return np.nan
 
 
-def _refuse_rows(name, bad, what, expected, todo):
+def _refuse_rows(name: str, bad: np.ndarray | pd.Series, what: str, expected: str, todo: str) -> NoReturn:
     rows = np.flatnonzero(np.asarray(bad))
     plural = "s" if len(rows) > 1 and not what.endswith("0") else ""  # "value <= 0" stays as it is
     raise InputError(
-        f"{name} has {len(rows)} {what}{plural} (row{'s' if len(rows) > 1 else ''} {listed(rows)}); expected {expected}.",
+        f"{name} has {len(rows)} {what}{plural} (row{'s' if len(rows) > 1 else ''} {listed(rows)}); "
+        f"expected {expected}.",
         todo,
     )
 
 
-def _check_repeats(frame, checked):
+def _check_repeats(frame: pd.DataFrame, checked: pd.DataFrame) -> None:
     """Refuse the same measurement twice: one run and equal inputs; without run labels, an equal loss too."""
     key = [c for c in frame.columns if c in INPUTS or c == "family"]
     key += ["run"] if "run" in frame else ["loss"]

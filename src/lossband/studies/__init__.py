@@ -1,4 +1,7 @@
-"""The five figures: each takes measured runs, fits its law, draws, and answers its question; `FIGURES` holds them by name."""
+"""The five figures: each takes measured runs, fits its law, draws, and answers its question.
+
+`FIGURES` holds them by name.
+"""
 
 from .base import Figure, tell
 from .curve import curve

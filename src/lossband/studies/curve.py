@@ -1,12 +1,16 @@
 """Figure 4: one long training run, forecast from its first quarter, half and three quarters."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
 from .. import plot
 from ..datasets import load_dataset
 from ..errors import InputError
-from ..live.prepare import one_run, prepare
-from ..live.watch import outlooks
+from ..live.prepare import Asked, one_run, prepare
+from ..live.watch import Outlook, outlooks
 from ..runs.arrays import clock_of
 from ..runs.schedule import add_lr_areas
 from ..runs.thin import drop_overtaken, drop_start, medians
@@ -18,17 +22,33 @@ WHITE = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2}
 END = 0.99  # the final loss is the median over the rest of the run
 
 
-def curve(runs=None, *, fractions=FRACTIONS, target=None, bins=64, unit="nats per byte", seed=0, **options):
+def curve(
+    runs: pd.DataFrame | None = None,
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    target: float | None = None,
+    bins: int = 64,
+    unit: str = "nats per byte",
+    seed: int = 0,
+    **options: Any,
+) -> Figure:
     """Where will this run end, and when does it reach a target loss?
 
-    Each part of the run is followed by `lossband.watch`, with the learning rate of the rest as its schedule where the table has one.
+    Each part of the run is followed by `lossband.watch`, with the learning rate of the rest as its schedule
+    where the table has one.
 
     Args:
-        runs: the log of one run, in its order: tokens (or step), loss, and lr where it is known; by default the long run that lossband measured.
+        runs: the log of one run, in its order: tokens (or step), loss, and lr where it is known; by default
+            the long run that lossband measured.
         fractions: of the run that each fit sees.
         target: a loss; by default the real one at nine tenths of the run.
         bins: log-spaced bins whose medians are drawn, and say when the target was reached.
+        unit: of the loss, for the axis.
+        seed: of the sampler.
         options: of `lossband.watch`: num_warmup, num_samples, num_chains, ...
+
+    Returns:
+        The `Figure`.
     """
     runs = one_run(load_dataset("long") if runs is None else runs)
     clock = clock_of(runs)
@@ -58,8 +78,8 @@ def curve(runs=None, *, fractions=FRACTIONS, target=None, bins=64, unit="nats pe
     return Figure("curve", curve.__doc__.splitlines()[0], axes, tables, posts, notes)
 
 
-def _panels(found, ends, shown, **options):
-    """One panel a fraction, on one scale of the loss; each says what it saw and where the run ended."""
+def _panels(found: Sequence[Outlook], ends: pd.DataFrame, shown: pd.DataFrame, **options: Any) -> np.ndarray:
+    """One panel per fraction, on one scale of the loss; each says what it saw and where the run ended."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
@@ -68,7 +88,11 @@ def _panels(found, ends, shown, **options):
     limits = []
     for look, row, ax in zip(found, ends.itertuples(), axes[0], strict=True):
         limits.append(plot.curve(look, shown, ax=ax, **options).get_ylim())
-        said = f"seen: the first {row.seen:.0%}\nend {row.median:.3f} [{row.lo_90:.3f}, {row.hi_90:.3f}]\nreal {row.real:.3f}"
+        said = (
+            f"seen: the first {row.seen:.0%}\n"
+            f"end {row.median:.3f} [{row.lo_90:.3f}, {row.hi_90:.3f}]\n"
+            f"real {row.real:.3f}"
+        )
         ax.text(
             0.96,
             0.95,
@@ -88,14 +112,14 @@ def _panels(found, ends, shown, **options):
     return axes
 
 
-def _by_fraction(fractions, table, real):
+def _by_fraction(fractions: Sequence[float], table: pd.DataFrame, real: float) -> pd.DataFrame:
     """A table with the fraction of the run that each row saw, and what came."""
     table = table.reset_index(drop=True).assign(real=real)
     table.insert(0, "seen", fractions)
     return table
 
 
-def _beginning(runs, clock, now, target):
+def _beginning(runs: pd.DataFrame, clock: str, now: float, target: float) -> Asked:
     """The run up to `now`, ready to be forecast, with the schedule of the rest."""
     columns = [name for name in ("run", clock, "lr", "loss") if name in runs]
     schedule = runs[[clock, "lr"]] if "lr" in runs else None

@@ -1,4 +1,6 @@
-"""Figure 1: looped models, Real against Pred over tokens, a panel for every number of loops and every size."""
+"""Figure 1: looped models, Real against Pred over tokens, one panel per number of loops and size."""
+
+from typing import TYPE_CHECKING, Any
 
 from .. import plot
 from ..datasets import load_dataset
@@ -6,17 +8,34 @@ from ..evaluation.backtest import backtest
 from ..runs.thin import spaced
 from .base import Figure
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
 WARM = 1e5  # tokens: twice the measured grid's learning-rate warm-up, before which no law of training holds
 
 
-def looped(runs=None, *, hide=1, keep=12, unit="nats per byte", seed=0, **options):
+def looped(
+    runs: "pd.DataFrame | None" = None,
+    *,
+    hide: int = 1,
+    keep: int = 12,
+    unit: str = "nats per byte",
+    seed: int = 0,
+    **options: Any,
+) -> Figure:
     """By how much does the prediction sit above the real loss of larger looped models?
 
     Args:
         runs: curves with params, tokens, loops and loss; by default those that lossband measured.
         hide: how many of the largest sizes the fit does not see.
         keep: rows kept of each curve: neighbours on a curve say nearly the same.
+        unit: of the loss, for the axis.
+        seed: of the sampler.
         options: of `fit`.
+
+    Returns:
+        The `Figure`.
     """
     runs = load_dataset("looped") if runs is None else runs
     runs = runs[runs["tokens"] >= WARM]

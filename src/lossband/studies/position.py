@@ -1,5 +1,8 @@
 """Figures 2 and 3: loss by token position, by model size and along training."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -7,10 +10,20 @@ from .. import plot
 from ..datasets import load_dataset
 from ..errors import InputError
 from ..inference.fit import fit, fit_many
+from ..posterior.posterior import Posterior
 from .base import Figure, flat, interval
 
 
-def position(runs=None, *, hide=1, beyond=4.0, indices=20, unit="nats per byte", seed=0, **options):
+def position(
+    runs: pd.DataFrame | None = None,
+    *,
+    hide: int = 1,
+    beyond: float = 4.0,
+    indices: int = 20,
+    unit: str = "nats per byte",
+    seed: int = 0,
+    **options: Any,
+) -> Figure:
     """How does the loss of a token fall with its index, and how will it in a model that was not trained?
 
     Args:
@@ -18,7 +31,12 @@ def position(runs=None, *, hide=1, beyond=4.0, indices=20, unit="nats per byte",
         hide: how many of the largest sizes the fit does not see.
         beyond: the size to forecast, over the largest measured one.
         indices: token indices kept of each size, log-spaced.
+        unit: of the loss, for the axis.
+        seed: of the sampler.
         options: of `fit`.
+
+    Returns:
+        The `Figure`.
     """
     import matplotlib.pyplot as plt
 
@@ -42,7 +60,7 @@ def position(runs=None, *, hide=1, beyond=4.0, indices=20, unit="nats per byte",
     return Figure("position", position.__doc__.splitlines()[0], axes, tables, {"by_size": post})
 
 
-def exponents(post, sizes, alone):
+def exponents(post: Posterior, sizes: Iterable[float], alone: Mapping[float, Posterior]) -> pd.DataFrame:
     """The exponent p of each size: by the joint law, and by a fit to that size alone where there is one."""
     draws, N0 = flat(post), float(post.problem.unit.centre["params"])
     rows = []
@@ -52,13 +70,13 @@ def exponents(post, sizes, alone):
     return pd.DataFrame(rows)
 
 
-def _held_out(post, rows):
+def _held_out(post: Posterior, rows: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         return pd.DataFrame()
     return post.gap(rows, by="params")
 
 
-def _forecast(post, runs, size):
+def _forecast(post: Posterior, runs: pd.DataFrame, size: float) -> pd.DataFrame:
     index = np.unique(runs["position"])
     some = index[np.unique(np.linspace(0, len(index) - 1, 6).round().astype(int))]
     return post.predict(
@@ -66,15 +84,30 @@ def _forecast(post, runs, size):
     )
 
 
-def position_step(runs=None, *, within=0.01, skip=0.02, indices=8, unit="nats per byte", seed=0, **options):
+def position_step(
+    runs: pd.DataFrame | None = None,
+    *,
+    within: float = 0.01,
+    skip: float = 0.02,
+    indices: int = 8,
+    unit: str = "nats per byte",
+    seed: int = 0,
+    **options: Any,
+) -> Figure:
     """At which step does a token index stop improving?
 
     Args:
         runs: rows of one model's position, step and loss; by default the largest that lossband measured.
         skip: share of the run that is left out at its start: warm-up, before which no law of training holds.
         indices: token indices kept, log-spaced.
-        within: an index has stopped improving where its loss is within this share of what endless training gives it.
+        within: an index has stopped improving where its loss is within this share of what endless training
+            gives it.
+        unit: of the loss, for the axis.
+        seed: of the sampler.
         options: of `fit`.
+
+    Returns:
+        The `Figure`.
     """
     import matplotlib.pyplot as plt
 
@@ -98,11 +131,11 @@ def position_step(runs=None, *, within=0.01, skip=0.02, indices=8, unit="nats pe
     )
 
 
-def last_steps(post, positions, *, within=0.01):
-    """The step at which each index comes within a share of the loss that endless training gives it, with its interval.
+def last_steps(post: Posterior, positions: Iterable[float], *, within: float = 0.01) -> pd.DataFrame:
+    """The step at which each index comes within a share of the loss that endless training gives it.
 
-    By the law alone: with c = b T^-p and the loss E + [c^(1/g) + (B s^-beta)^(1/g)]^g, it is where the bracket's power is
-    (1 + within) (E + c) - E.
+    Median and 90 % interval, by the law alone: with c = b T^-p and the loss
+    E + [c^(1/g) + (B s^-beta)^(1/g)]^g, it is where the bracket's power is (1 + within) (E + c) - E.
     """
     v, rows = flat(post), []
     for index in positions:
@@ -113,7 +146,7 @@ def last_steps(post, positions, *, within=0.01):
     return pd.DataFrame(rows)
 
 
-def some_indices(runs, count):
+def some_indices(runs: pd.DataFrame, count: int) -> pd.DataFrame:
     """The rows at about `count` of the token indices, log-spaced, the first and the last among them."""
     index = np.unique(runs["position"])
     wanted = np.geomspace(index[0], index[-1], count)

@@ -1,22 +1,30 @@
 """Figure 5: what an architecture's shape costs."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from .. import plot
 from ..datasets import load_dataset
 from ..inference.fit import fit
+from ..posterior.posterior import Posterior
 from .base import Figure, flat, interval
 
 
-def shape(runs=None, *, within=0.01, seed=0, **options):
+def shape(runs: pd.DataFrame | None = None, *, within: float = 0.01, seed: int = 0, **options: Any) -> Figure:
     """Which shape is best, which shapes are nearly as good, and what does a worse one cost in compute?
 
     Args:
-        runs: rows of params, loss, and ff_ratio, aspect_ratio or head_dim; `axis` names the one that a row varies; by
-            default those that lossband measured.
+        runs: rows of params, loss, and ff_ratio, aspect_ratio or head_dim; `axis` names the one that a row
+            varies; by default those that lossband measured.
         within: how far a shape near the best may lie above it, as a share of the loss.
+        seed: of the sampler.
         options: of `fit`.
+
+    Returns:
+        The `Figure`.
     """
     import matplotlib.pyplot as plt
 
@@ -50,8 +58,10 @@ def shape(runs=None, *, within=0.01, seed=0, **options):
     return Figure("shape", shape.__doc__.splitlines()[0], axes, tables, {"shape": post})
 
 
-def best_shapes(post, axes, sizes, *, within=0.01):
-    """The best ratio of every axis and size, and the range in which the loss is at most a share above the best."""
+def best_shapes(
+    post: Posterior, axes: Iterable[str], sizes: Iterable[float], *, within: float = 0.01
+) -> pd.DataFrame:
+    """The best ratio of every axis and size, and the range where the loss is within a share of the best."""
     v, N0, rows = flat(post), float(post.problem.unit.centre["params"]), []
     for axis in axes:
         for size in sizes:
@@ -68,10 +78,10 @@ def best_shapes(post, axes, sizes, *, within=0.01):
     return pd.DataFrame(rows)
 
 
-def extra_compute(post, sizes, *, within=0.01):
-    """The parameters, and so the compute at equal tokens, that lower the loss by `within`: N'/N - 1 by the law of size.
+def extra_compute(post: Posterior, sizes: Iterable[float], *, within: float = 0.01) -> pd.DataFrame:
+    """Extra parameters, and so compute at equal tokens, that lower the loss by `within`: N'/N - 1.
 
-    Infinite where the floor is nearer than that.
+    By the law of size. Infinite where the floor is nearer than that.
     """
     v, N0, rows = flat(post), float(post.problem.unit.centre["params"]), []
     for size in sizes:
