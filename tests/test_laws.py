@@ -87,7 +87,7 @@ def capped_equation(v, x, c):
     K = v["A"] + v["B"] + v["above"]
     stretch = K / v["above"]
     sites = v | {"E": 0.0, "alpha": v["alpha"] * stretch, "beta": v["beta"] * stretch}
-    S = stretch * coupled_equation(sites, x, c)
+    S = stretch * chinchilla_equation(sites, x, c)
     return v["E"] + 1 / (1 / S + 1 / K)
 
 
@@ -95,8 +95,7 @@ def capped_natural(v, x):
     K = v["A"] + v["B"] + v["above"]
     a, b = (v[name] * K / v["above"] for name in ("alpha", "beta"))
     A, B = v["A_natural"] * x["params"] ** -a, v["B_natural"] * x["tokens"] ** -b
-    S = (A ** (1 / v["g"]) + B ** (1 / v["g"])) ** v["g"]
-    return v["E"] + 1 / (1 / S + 1 / K)
+    return v["E"] + 1 / (1 / (A + B) + 1 / K)
 
 
 def coupled_natural(v, x):
@@ -256,7 +255,7 @@ CASES = {
     "coupled": Case(TWO, SUM | {"g": 0.57}, coupled_equation, coupled_natural, (("params",), ("tokens",))),
     "capped": Case(
         TWO,
-        SUM | {"g": 0.57, "above": 1.3},
+        SUM | {"above": 1.3},
         capped_equation,
         capped_natural,
         (("params",), ("tokens",)),
@@ -675,7 +674,6 @@ STATED = {  # (smallest loss, median loss, smallest inputs) -> coefficient -> pr
         "E": (dist.LogNormal, (np.log(0.45 * least), 0.8)),
         "alpha": log_normal(0.28, 0.4),
         "beta": log_normal(0.32, 0.45),
-        "g": (dist.LogNormal, (-0.6, 0.4)),
         "above": (dist.LogNormal, (np.log(typical), 1.0)),
     },
     "coupled": lambda *_: {
@@ -826,7 +824,7 @@ def test_a_function_is_a_law_of_the_columns_that_it_reads():
 def test_a_law_is_its_simpler_one_where_what_only_it_has_is_zero(name):
     law, runs = find_law(name, table_of(name)), runs_for(name, table_of(name))
     values = {site: value for site, value in CASES[name].values.items() if site in law.simplest().sites}
-    nothing = dict.fromkeys(set(law.sites) - set(values), 0.0)
+    nothing = dict.fromkeys(set(law.sites) - set(values), 0.0) | law.absent
     full, simple = (evaluate(each, runs, values | nothing)[0] for each in (law, law.simplest()))
     np.testing.assert_allclose(full, simple, rtol=1e-12)
 

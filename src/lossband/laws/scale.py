@@ -65,14 +65,15 @@ def coupled(runs: Runs) -> jax.Array:
     inputs=("params", "tokens"),
     simpler="coupled",
     crossed=True,
-    source="`coupled` under a ceiling, as M4 of Alabdulmohsin et al. 2022, arXiv:2209.06640, is a power law "
+    absent={"g": 1.0},
+    source="`chinchilla` under a ceiling, as M4 of Alabdulmohsin et al. 2022, arXiv:2209.06640, is a power law "
     "under one",
 )
 def capped(runs: Runs) -> jax.Array:
-    r"""Capped law: `coupled` with an upper plateau, so that the loss may fall slowly at small scale.
+    r"""Capped law: Chinchilla's with an upper plateau, so that the loss may fall slowly at small scale.
 
-        1 / (L - E) = 1 / S + 1 / K,    S = R [p (N / N0)^(-a / g) + (1 - p) (D / D0)^(-b / g)]^g
-        S = [(A_natural N^-a)^(1 / g) + (B_natural D^-b)^(1 / g)]^g
+        1 / (L - E) = 1 / S + 1 / K,    S = R [p (N / N0)^-a + (1 - p) (D / D0)^-b]
+        S = A_natural N^-a + B_natural D^-b
         K = A + B + above,  R = (A + B) K / above,  p = A / (A + B),  a = alpha K / above,  b = beta K / above
 
     ======  ====================================  ============  ===========================================
@@ -82,26 +83,24 @@ def capped(runs: Runs) -> jax.Array:
     A, B    loss due to N and to D at the centre  of the loss   `weight`
     alpha   exponent of N at the centre           none          LogNormal(ln .28, .4)
     beta    exponent of D at the centre           none          LogNormal(ln .32, .45)
-    g       coupling; 1 is none                   none          LogNormal(-.6, .4)
     above   ceiling less the loss at the centre   of the loss   above / (median loss) ~ LogNormal(0, 1)
     ======  ====================================  ============  ===========================================
 
-    A, B, alpha and beta describe the capped loss at the centre of the data, so they mean the same as in
-    `coupled`, and the sampler moves along well identified coordinates. `coupled` is the limit of an infinite
-    ceiling, for which above = 0 stands. A loss near its ceiling (the unigram entropy, an error of 1) falls
-    slowly at first, which a law with only a floor cannot describe.
+    A, B, alpha and beta describe the capped loss at the centre of the data, so the sampler moves along well
+    identified coordinates. `chinchilla` is the limit of an infinite ceiling, for which above = 0 stands. A loss
+    near its ceiling (the unigram entropy, an error of 1) falls slowly at first, which a law with only a floor
+    cannot describe. Forecasts mix this law with `coupled`, which bends the other way.
     """
     E = floor(runs, median=0.45, width=0.8)
     A, alpha = weight(runs.params, "A", slope="alpha"), exponent("alpha", 0.28, 0.4)
     B, beta = weight(runs.tokens, "B", slope="beta"), exponent("beta", 0.32, 0.45)
-    g = numpyro.sample("g", dist.LogNormal(-0.6, 0.4))
     above = numpyro.sample("above", dist.LogNormal(jnp.log(runs.unit.typical), 1.0))
     room = jnp.where(above > 0, above, 1.0)
     bent = jnp.where(above > 0, 1 + (A + B) / room, 1.0)  # K / above
     p = numpyro.deterministic("p", A / (A + B))
-    numpyro.deterministic("A_natural", (A + B) * bent * p**g * runs.params.centre ** (alpha * bent))
-    numpyro.deterministic("B_natural", (A + B) * bent * (1 - p) ** g * runs.tokens.centre ** (beta * bent))
-    short = jnp.log(coupling(runs.params, runs.tokens, A, alpha * bent, B, beta * bent, g) / (A + B))
+    numpyro.deterministic("A_natural", (A + B) * bent * p * runs.params.centre ** (alpha * bent))
+    numpyro.deterministic("B_natural", (A + B) * bent * (1 - p) * runs.tokens.centre ** (beta * bent))
+    short = jnp.log(coupling(runs.params, runs.tokens, A, alpha * bent, B, beta * bent, 1.0) / (A + B))
     under = bent * room * jax.nn.sigmoid(jnp.log((A + B) / room) + short)
     return E + jnp.where(above > 0, under, (A + B) * jnp.exp(short))
 

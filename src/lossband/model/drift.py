@@ -1,6 +1,6 @@
 r"""Drift: how the real loss departs from the law, inside the data and beyond them.
 
-    drift(x) = tau [w + sum_j W_j(x_j)] + kappa h(x)
+    drift(x) = tau [w + sum_j W_j(x_j)] + sum_d kappa_d h_d(x)
 
 W_j is a Brownian motion in log10 of input j, zero at the centre of the data, with variance (share_j^2 spread^2 / range_j)
 per decade: spread is the standard deviation of the training ln losses, range_j the decades that the training rows span in
@@ -9,8 +9,9 @@ that the law may miss, whatever the loss, the input and their units. w ~ Normal(
 centre. Without it, curves with few points create a funnel: as sigma shrinks the level becomes exactly determined, and NUTS
 diverges.
 
-kappa h(x) is the extrapolation term, the "edge": h is the number of decades of compute beyond the largest training run,
-zero inside the data. It widens and moves forecasts and leaves the fit alone.
+kappa h(x) is the extrapolation term, the "edge", a sum over directions: h is the number of decades beyond the training
+rows in compute, in size, and in tokens per parameter below those seen; zero inside the data. It widens and moves forecasts
+and leaves the fit alone.
 
 Between knots a path is drawn straight; where the centre is no knot, the path is that straight line less its value at the
 centre. On the knots, W_j is linear in independent standard normal weights, which are integrated out in closed form while
@@ -30,6 +31,7 @@ from ..errors import InputError
 
 CELLS = 16  # pieces of a path inside the data, or one between each two levels where there are fewer
 EDGE_WIDTH = 1.0  # of ln of the edge's scale
+DF = 5  # degrees of freedom of the departures by direction
 RIDGE = 1.0  # rows' worth, of the regression that tells the inputs' shares
 LEAST_SHARE = 0.1  # of an input, before the shares are normalised
 LEVEL = 0.1  # sd of the departure at the centre, as a share of the spread
@@ -114,6 +116,10 @@ class Drift(AbstractDrift):
         LogNormal(ln edge, 1): most sweeps go on as they were, some do not (benchmarks/README.md).
     mean: mean of that departure, where the law has several inputs: along the frontier real losses end below the
         law more often than above it (benchmarks/README.md).
+    size: scale of the departure per decade of params beyond the largest size, in the same unit, Student-t with 5
+        degrees of freedom; for laws of params and tokens. Few sizes tell little of what size does.
+    undertrained: mean and scale, Student-t with 5 degrees of freedom, of the departure per decade of tokens per
+        parameter below the training rows': large models on few tokens end above the law more often than below it.
     averaged: forecast with a mixture of fits, with drift and without (or with the simpler law, where the law has one).
         Errors inside the data look cleaner than those beyond, so the data are not asked how likely either view is. The
         mixture is sharper where the law is right and as wide where it is not (benchmarks/README.md). False has the
@@ -123,6 +129,8 @@ class Drift(AbstractDrift):
     tau: tuple | None = (0.15, 0.8)
     edge: float = 0.08
     mean: float = -0.15
+    size: float = 0.33
+    undertrained: tuple[float, float] = (0.33, 0.66)
     averaged: bool = True
 
     def sample_scales(self):
@@ -168,6 +176,7 @@ class Paths(BoundDrift):
     top, span: log10 of the largest training compute, and the decades that the training rows span: in compute, or in an input
         that spans more, as in a sweep of few budgets.
     share: input -> share of the training variation that it accounts for.
+    least_ratio: log10 of the fewest tokens per parameter of the training rows; minus infinity where the law has not both.
     drift: the priors of what lies beyond.
     """
 
@@ -177,6 +186,7 @@ class Paths(BoundDrift):
     top: float
     span: float
     share: dict
+    least_ratio: float = -np.inf
     drift: Drift = Drift()
 
     @classmethod
@@ -198,7 +208,9 @@ class Paths(BoundDrift):
         log_compute = np.log10(np.asarray(compute))
         span = max(map(np.ptp, (log_compute, *(np.log10(frame[name]) for name in unit.centre))))
         share = _shares(frame, unit, list(knots))
-        return cls(dict(unit.centre), knots, float(unit.spread), log_compute.max(), span, share, drift)
+        both = {"params", "tokens"} <= set(knots)
+        ratio = np.log10(frame["tokens"] / frame["params"]).min() if both else -np.inf
+        return cls(dict(unit.centre), knots, float(unit.spread), log_compute.max(), span, share, ratio, drift)
 
     def inside(self, frame):
         """Basis of the paths on the training knots, `(row, k)`: pieces between 0 and x, padded to a multiple of 8, and the level."""
@@ -234,20 +246,38 @@ class Paths(BoundDrift):
             else 0.0 * np.asarray(compute)
         )
 
+    def directions(self, frame):
+        """Departure per unit of `size` and of `undertrained` at each row, `(row, 2)`: mean slope times decades beyond."""
+        if not (np.isfinite(self.least_ratio) and self.span):
+            return np.zeros((len(frame), 2))
+        size = self._log(frame, "params") - self.knots["params"][-1]
+        under = self.least_ratio - np.log10(np.asarray(frame["tokens"]) / np.asarray(frame["params"]))
+        return self.spread / self.span * np.maximum(np.column_stack([size, under]), 0.0)
+
     def draw(self, sites, weights, frame, compute, rng, *, paired=False):
         """Draws at rows: the fitted paths inside, fresh continuations of them and the edge beyond: see `BoundDrift.draw`."""
         beyond, edge, fresh = self._fresh(weights, frame, compute, rng)
         paths = along(weights, self.inside(frame), paired)
         kappa = self._mean + self.drift.edge_scale(fresh[:, 0]) * fresh[:, 1]
         steps = along(_tau(sites) * fresh[:, 2:], beyond, paired)
-        return paths + steps + along(kappa[:, None], edge[:, None], paired)
+        middle, scale = self._by_direction(len(weights), rng)
+        aside = along(middle + scale * rng.standard_normal(scale.shape), self.directions(frame), paired)
+        return paths + steps + along(kappa[:, None], edge[:, None], paired) + aside
 
     def moments(self, sites, weights, frame, compute, rng):
         """Mean and variance at rows given each draw, and given the edge's scale, which is drawn as in `draw`."""
         beyond, edge, fresh = self._fresh(weights, frame, compute, rng)
-        mean = weights @ self.inside(frame).T + self._mean * edge
-        steps = _tau(sites) ** 2 * (beyond**2).sum(1)
+        middle, scale = self._by_direction(len(weights), rng)
+        directions = self.directions(frame)
+        mean = weights @ self.inside(frame).T + self._mean * edge + directions @ middle
+        steps = _tau(sites) ** 2 * (beyond**2).sum(1) + scale**2 @ (directions**2).T
         return mean, steps + (self.drift.edge_scale(fresh[:, 0])[:, None] * edge) ** 2
+
+    def _by_direction(self, count, rng):
+        """Means `(direction,)` of size and undertrained, and scales `(sample, direction)` that make them Student-t."""
+        mean, spread = self.drift.undertrained
+        tails = np.sqrt(DF / rng.chisquare(DF, (count, 2)))
+        return np.array([0.0, mean]), np.array([self.drift.size, spread]) * tails
 
     @property
     def _mean(self):
