@@ -2,9 +2,10 @@
 
     python -m benchmarks.along_runs                   # --table looped --noise student-t+ou for a part
 
-Three tables: the gemstones' curves at a constant learning rate and those of three models of mpl_lr_schedules (sixteen checkpoints of
-each run), and the measured looped grid (twelve points of each run). The largest model's curves are hidden, or the last half of every
-curve's points; the default law (`looped` for the grid) with each noise forecasts them.
+Three tables: the gemstones' curves at a constant learning rate and those of three models of mpl_lr_schedules
+(sixteen checkpoints of each run), and the measured looped grid (twelve points of each run). The largest
+model's curves are hidden, or the last half of every curve's points; the default law (`looped` for the grid)
+with each noise forecasts them.
 """
 
 import argparse

@@ -3,10 +3,11 @@
     python -m benchmarks.averaging --json averaging.json
     python -m benchmarks.averaging --set looped_r1 --distance near --samples 250
 
-Four models (Chinchilla and the coupled law, each with and without drift) are fitted to the training rows of every development split,
-and refitted without their largest budgets; the refits' forecasts of those give the weights. The test rows take no part.
-All fits of a model are one padded shape, so that each model compiles once; `--batch` of them run together.
-The table is that of `benchmarks.calibration`; the last lines say what the weights were.
+Four models (Chinchilla and the coupled law, each with and without drift) are fitted to the training rows of
+every development split, and refitted without their largest budgets; the refits' forecasts of those give the
+weights. The test rows take no part. All fits of a model are one padded shape, so that each model compiles
+once; `--batch` of them run together. The table is that of `benchmarks.calibration`; the last lines say what
+the weights were.
 """
 
 import argparse

@@ -5,9 +5,10 @@
     python -m benchmarks.calibration huber ssl-separable ssl-joint --processes 2
     python -m benchmarks.calibration --ablation
 
-Fit the smaller budgets of each sweep, forecast the larger ones, score ln loss. Scores are averaged within a split, then over
-the splits of a set, the sets of a group, and the groups, so that every sweep weighs the same. CRPS is a ratio
-to the plain law's on the same splits (geometric mean); the log score is a difference to it, in nats a row.
+Fit the smaller budgets of each sweep, forecast the larger ones, score ln loss. Scores are averaged within a
+split, then over the splits of a set, the sets of a group, and the groups, so that every sweep weighs the
+same. CRPS is a ratio to the plain law's on the same splits (geometric mean); the log score is a difference to
+it, in nats a row.
 """
 
 import argparse
@@ -107,7 +108,10 @@ def scored(model, chosen, results):
 
 
 def averaged(scores, baseline="plain"):
-    """The table of models: coverage averaged over groups, CRPS ratio and log score difference to the plain law."""
+    """The table of models.
+
+    Coverage averaged over groups, CRPS ratio and log score difference to the plain law.
+    """
     keys = ["set", "distance"]
     base = scores[scores.model == baseline].set_index(keys)
     scores = scores.join(base[["crps", "log_score"]].add_suffix("_plain"), on=keys)

@@ -3,10 +3,11 @@
     python -m benchmarks.curves                       # all three tables
     python -m benchmarks.curves mpl --noise student-t+ou
 
-`mpl`: 27 runs of 25M to 400M parameters over nine learning-rate schedules, which the law reads. `modded`: 15 curves
-(training and validation loss) of 124M and 1.5B parameters, followed along their learning rate: constant and then
-linear to zero, from the step at which the validation loss bends. `stable`: the same up to that step, without a learning rate.
-The rows after the first 2 % of the run are thinned to the medians of 48 log-spaced bins, the final loss too.
+`mpl`: 27 runs of 25M to 400M parameters over nine learning-rate schedules, which the law reads. `modded`: 15
+curves (training and validation loss) of 124M and 1.5B parameters, followed along their learning rate:
+constant and then linear to zero, from the step at which the validation loss bends. `stable`: the same up to
+that step, without a learning rate. The rows after the first 2 % of the run are thinned to the medians of 48
+log-spaced bins, the final loss too.
 """
 
 import argparse
@@ -122,7 +123,8 @@ def main():
         results = forecast(globals()[name](), noise=args.noise, num_samples=args.samples)
         print(results.round(4).to_string(index=False))
         print(
-            f"\n{name}, noise {args.noise} ({time.time() - start:.0f} s)\n{summarised(results).round(3).to_string(index=False)}\n",
+            f"\n{name}, noise {args.noise} ({time.time() - start:.0f} "
+            f"s)\n{summarised(results).round(3).to_string(index=False)}\n",
             flush=True,
         )
 

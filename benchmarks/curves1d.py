@@ -4,9 +4,10 @@
     python -m benchmarks.curves1d --domain vision --json curves1d.json default
 
 The split is the published one (Alabdulmohsin et al. 2022). Per curve, over its held-out rows: RMSLE =
-sqrt(mean((ln median - ln y)^2)); the mean log predictive density of y, in y's own scale; MSCE; coverage. Then the mean over the curves
-of a domain. Published for all 72 vision curves, of which 36 are here: RMSLE .0415 (M4), .0406 (BNSL), .0422
-(MCMC of M4), .0280 (NSL-PFN); log density 3.02 (MCMC of M4), 3.33 (NSL-PFN); language: NSL-PFN .0194 and 2.77.
+sqrt(mean((ln median - ln y)^2)); the mean log predictive density of y, in y's own scale; MSCE; coverage. Then
+the mean over the curves of a domain. Published for all 72 vision curves, of which 36 are here: RMSLE .0415
+(M4), .0406 (BNSL), .0422 (MCMC of M4), .0280 (NSL-PFN); log density 3.02 (MCMC of M4), 3.33 (NSL-PFN);
+language: NSL-PFN .0194 and 2.77.
 """
 
 import argparse
@@ -40,8 +41,8 @@ DOMAINS = {"IC": "vision", "NMT": "translation", "LM": "language", "BB": "BIG-be
 class Forecast:
     """One model's forecast of the held-out rows of one curve.
 
-    draws: `(sample, row)` of the loss. log_density: `(row,)` log predictive density of the losses that were measured, in their
-    own scale.
+    draws: `(sample, row)` of the loss. log_density: `(row,)` log predictive density of the losses that were
+    measured, in their own scale.
     """
 
     curve: Curve
@@ -60,7 +61,10 @@ def tables(curve):
 
 
 def forecast_posterior(curve, post):
-    """A `Forecast` from a lossband posterior of the curve's training rows; the density is the exact mixture over its draws."""
+    """A `Forecast` from a lossband posterior of the curve's training rows.
+
+    The density is the exact mixture over its draws.
+    """
     _, test = tables(curve)
     return Forecast(curve, post.draws(test).to_numpy(), post.log_score(test))
 
@@ -91,7 +95,11 @@ def _rival(name, seed, c):
 
 
 def score_curves(forecasts):
-    """One row a curve: domain, run, rows, rmsle, log_density (mean over rows, own scale), msce, c50, c90, bias and width_90 of ln loss."""
+    """One row a curve.
+
+    Domain, run, rows, rmsle, log_density (mean over rows, own scale), msce, c50, c90, bias and width_90 of ln
+    loss.
+    """
     return pd.DataFrame([_scored(f) for f in forecasts])
 
 

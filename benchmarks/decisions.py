@@ -3,8 +3,9 @@
     python -m benchmarks.decisions                      # 200 tables each: optimal size, exponent, multiplier
     python -m benchmarks.decisions --tables 40 --only multiplier
 
-Each table has its own truth, drawn from the law's prior on a fixed table of inputs (as in benchmarks.recovery); the 90 % interval
-should hold it in 85 to 95 % of the tables. The interval of the coverage itself is Wilson's, at 90 %.
+Each table has its own truth, drawn from the law's prior on a fixed table of inputs (as in
+benchmarks.recovery); the 90 % interval should hold it in 85 to 95 % of the tables. The interval of the
+coverage itself is Wilson's, at 90 %.
 """
 
 import argparse
@@ -81,7 +82,11 @@ def allocation(law="chinchilla", tables=200, seed=0):
 
 
 def multiplier(law="chinchilla", tables=200, seed=0, pool=0.1):
-    """One row a table: whether the multiplier and the difference of loss at `FAR` lie inside, and the flip's probability and truth."""
+    """One row a table.
+
+    Whether the multiplier and the difference of loss at `FAR` lie inside, and the flip's probability and
+    truth.
+    """
     joint = per_recipe(LAWS[law], 2, pool=pool, floor=0.0)
     table = design(law, seed=1).assign(recipe=1.0 + np.arange(60) % 2)
     rows = []
@@ -121,13 +126,14 @@ class Fixed:
 
 def report(title, frame, seconds):
     print(f"{title}: {len(frame)} tables, R-hat max {frame['rhat'].max():.3f}, {seconds:.0f} s")
-    for name in frame.columns[frame.dtypes == bool]:
+    for name in frame.columns[frame.dtypes == np.dtype(bool)]:
         low, high = wilson(frame[name].sum(), len(frame))
         print(f"  {name:18s} {frame[name].mean():.1%} ({low:.1%} to {high:.1%})")
     if "flip" in frame:
         print(
             f"  order flips: {frame['prob_flip'].mean():.1%} said, {frame['flip'].mean():.1%} did; "
-            f"Brier {np.mean((frame['prob_flip'] - frame['flip']) ** 2):.3f}, of the mean {frame['flip'].var(ddof=0):.3f}"
+            f"Brier {np.mean((frame['prob_flip'] - frame['flip']) ** 2):.3f}, of the mean "
+            f"{frame['flip'].var(ddof=0):.3f}"
         )
     if "width" in frame:
         print(f"  median width of the 90 % interval of N*: {frame['width'].median():.2f} decades")

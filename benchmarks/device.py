@@ -3,9 +3,9 @@
     python -m benchmarks.device --out device.json --deadline 390
     python -m benchmarks.device --out tiny.json --sets 8 --rows 512 --deadline 200      # a trial on any machine
 
-Each part runs in a process of its own (one platform each), with what is left of the deadline as its limit; a part that
-fails or runs out of time is reported, and the others go on. Figures: fits a second without and with compilation, the
-share of sampling spent in gradients, the lockstep waste of batched NUTS, peak memory.
+Each part runs in a process of its own (one platform each), with what is left of the deadline as its limit; a
+part that fails or runs out of time is reported, and the others go on. Figures: fits a second without and with
+compilation, the share of sampling spent in gradients, the lockstep waste of batched NUTS, peak memory.
 """
 
 import argparse
@@ -23,7 +23,10 @@ SEED = 0
 
 
 def parts(sets, rows):
-    """(platform, what, size, limit in seconds), in the order in which they are run: the ones that matter most first."""
+    """(platform, what, size, limit in seconds), in the order in which they are run.
+
+    The ones that matter most first.
+    """
     small, large = min(sets, 1000), sets
     yield "gpu", "sets", small, 130
     yield "cpu", "sets", max(small // 8, 8), 80

@@ -63,7 +63,10 @@ def refits(train, *, num_bootstraps=200, seed=0):
 
 
 def _bootstrap(train, num_bootstraps, rng):
-    """The centre of ln params and ln tokens; rows of ln loss and the centred inputs; the first fit; the refits."""
+    """The centre of ln params and ln tokens; rows of ln loss and the centred inputs; the first fit.
+
+    The refits.
+    """
     y, x, z = np.log(train.loss.to_numpy()), np.log(train.params.to_numpy()), np.log(train.tokens.to_numpy())
     centre = x.mean(), z.mean()  # the optimum stays; the slopes no longer fight the levels
     rows = y, x - centre[0], z - centre[1]

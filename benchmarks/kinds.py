@@ -11,7 +11,8 @@ Seventeen sets of two inputs, every set weighing the same; hidden rows are never
     tokens    the longest half of the runs
     few       three sizes are fitted, all larger ones hidden (sets of 6 to 40 sizes)
 
-CRPS is a ratio to the plain law's (Chinchilla, no drift) on the same split, geometric mean over a set's splits and then over sets.
+CRPS is a ratio to the plain law's (Chinchilla, no drift) on the same split, geometric mean over a set's
+splits and then over sets.
 """
 
 import argparse
@@ -104,7 +105,10 @@ def jobs(data=DATA):
 
 
 def scored(model, chosen, num_samples):
-    """One row per split: coverage, misses on either side, mean PIT, CRPS and log score of ln loss, and diagnostics."""
+    """One row per split.
+
+    Coverage, misses on either side, mean PIT, CRPS and log score of ln loss, and diagnostics.
+    """
     fits = lb.fit_many(
         [job[3] for job in chosen], num_samples=num_samples, seed=0, progress=False, **MODELS[model]
     )

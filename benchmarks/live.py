@@ -4,8 +4,9 @@
     python -m benchmarks.live split         # the published multi-power-law split, through watch
     python -m benchmarks.live simulated     # 200 runs of the law itself
 
-The truth is the run's final loss: the median over the last hundredth of its clock. Scores are of ln loss; `width` is that of the 90 % band in
-percent of the loss, the median over runs; `behind` is how far the forecast lies above the truth, in percent.
+The truth is the run's final loss: the median over the last hundredth of its clock. Scores are of ln loss;
+`width` is that of the 90 % band in percent of the loss, the median over runs; `behind` is how far the
+forecast lies above the truth, in percent.
 """
 
 import argparse
@@ -25,7 +26,9 @@ from .sets import DATA
 SHARES = (0.25, 0.5, 0.75)
 FITTED = ("cosine_24000", "constant_24000", "wsdcon_9")  # the published split
 PUBLISHED = {25e6: 0.00465, 100e6: 0.00592, 400e6: 0.00730}
-SEEN = 4000.0  # steps of a test run that watch sees in the split: twice the warm-up, before any schedule parts from the others
+# steps of a test run that watch sees in the split: twice the warm-up, before any schedule parts from the
+# others
+SEEN = 4000.0
 
 
 def mpl(data=DATA):
@@ -79,8 +82,9 @@ def row(name, found, truths):
 def planned(runs):
     """Each log with the schedule that its run had: that of llm.c's own training log, else a linear warm-down.
 
-    The Muon record holds the learning rate and then brings it linearly to zero over the last 1,800 of its 6,200 steps (warmdown_iters in
-    its script); the same share is assumed for the other logs of that repository.
+    The Muon record holds the learning rate and then brings it linearly to zero over the last 1,800 of its
+    6,200 steps (warmdown_iters in its script); the same share is assumed for the other logs of that
+    repository.
     """
     cosine = modded()["llmc_gpt2_124M_10B_train"][["step", "lr"]]
     for name, run in runs.items():
@@ -133,7 +137,10 @@ def logs(args):
 
 
 def split(args):
-    """Three schedules fitted, six predicted from their first steps on; RMSE of the loss over all later rows."""
+    """Three schedules fitted, six predicted from their first steps on.
+
+    RMSE of the loss over all later rows.
+    """
     runs, asks, rows = mpl(), [], []
     tests = [run for run in runs.values() if run.schedule.iloc[0] not in FITTED]
     for run in tests:

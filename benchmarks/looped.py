@@ -2,9 +2,10 @@
 
     python -m benchmarks.looped
 
-Fit on every three of the five sizes (10 combinations), on the first 25, 50 and 75 % of the tokens, and on every pair of
-loop counts (6); score all points by R2 of the loss, as published, and the unseen points by the coverage of the bands. The
-published figures are of other models (53M to 1.36B parameters): they show the kind of number, not a rival.
+Fit on every three of the five sizes (10 combinations), on the first 25, 50 and 75 % of the tokens, and on
+every pair of loop counts (6); score all points by R2 of the loss, as published, and the unseen points by the
+coverage of the bands. The published figures are of other models (53M to 1.36B parameters): they show the kind
+    of number, not a rival.
 """
 
 import itertools

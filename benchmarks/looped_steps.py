@@ -2,8 +2,9 @@
 
     python -m benchmarks.looped_steps
 
-Every looped model that was trained for two loops or more has a loss after each of them; four rows of each curve are kept.
-The law `looped_step` is fitted to all but the largest of the five sizes, and its bands there are scored by the loop.
+Every looped model that was trained for two loops or more has a loss after each of them; four rows of each
+curve are kept. The law `looped_step` is fitted to all but the largest of the five sizes, and its bands there
+are scored by the loop.
 """
 
 import time

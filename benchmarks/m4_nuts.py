@@ -16,7 +16,10 @@ NEWTON = 12  # steps to the root, from within a factor of two of it
 
 
 class Rows(NamedTuple):
-    """Training rows, padded so that curves share a program: x over its geometric mean, y, and 1 for a row that counts."""
+    """Training rows, padded so that curves share a program.
+
+    X over its geometric mean, y, and 1 for a row that counts.
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -33,7 +36,8 @@ def forecast(x, y, new, observed, *, num_warmup=1000, num_samples=1000, num_chai
         new, observed: held-out rows `(row,)`.
 
     Returns:
-        draws of y `(sample, row)` and log density of y in its own scale `(row,)`, the exact mixture over the draws.
+        draws of y `(sample, row)` and log density of y in its own scale `(row,)`, the exact mixture over the
+        draws.
 
     Source: Alabdulmohsin et al. (2022), arXiv:2209.06640, eq. 4 (M4).
     """
@@ -54,7 +58,10 @@ def forecast(x, y, new, observed, *, num_warmup=1000, num_samples=1000, num_chai
 
 
 def m4(x, E, e0, alpha, beta, c):
-    """L at x: with w = (L - E) / (e0 - E) = sigmoid(s), ln w - alpha ln(1 - w) rises with s; Newton's method finds its root."""
+    """L at x: with w = (L - E) / (e0 - E) = sigmoid(s), ln w - alpha ln(1 - w) rises with s.
+
+    Newton's method finds its root.
+    """
     k = jnp.log(beta) - c * jnp.log(x) + (alpha - 1) * jnp.log(e0 - E)
 
     def step(_, s):

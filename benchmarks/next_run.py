@@ -2,9 +2,9 @@
 
     python -m benchmarks.next_run            # simulated sweeps, then chinchilla.csv with most rows masked
 
-Policies: `informative` (lb.next_run, every run costs 1), `per FLOP` (lb.next_run, cost 6ND), `random`, and `largest` (the largest
-compute not yet run). The target is ln of the expected loss far beyond all candidates. A policy that has not got there
-within the steps counts as one step more, with all the compute of its steps.
+Policies: `informative` (lb.next_run, every run costs 1), `per FLOP` (lb.next_run, cost 6ND), `random`, and
+`largest` (the largest compute not yet run). The target is ln of the expected loss far beyond all candidates.
+A policy that has not got there within the steps counts as one step more, with all the compute of its steps.
 """
 
 import argparse
@@ -47,7 +47,9 @@ def choose(policy, post, left, target, rng):
 
 
 def race(sweeps, start, steps, target, *, seed=0):
-    """Add runs to every sweep by every policy: one row a sweep, policy and step, with the target's sd and the FLOPs spent.
+    """Add runs to every sweep by every policy.
+
+    One row a sweep, policy and step, with the target's sd and the FLOPs spent.
 
     Args:
         sweeps: (policy, table) pairs.
@@ -77,7 +79,10 @@ SHARES = (1 / 2, 1 / 4, 1 / 6)
 
 
 def report(title, frame, steps, share):
-    """Experiments and compute until the sd is down to a share of the first: means over sweeps, and the ratio to random's."""
+    """Experiments and compute until the sd is down to a share of the first.
+
+    Means over sweeps, and the ratio to random's.
+    """
     sums = {}
     for (policy, sweep), rows in frame.groupby(["policy", "sweep"]):
         done = rows[rows["sd"] <= share * rows["sd"].iloc[0]]
@@ -97,7 +102,8 @@ def report(title, frame, steps, share):
     table["random / it, experiments"] = table.loc["random", "experiments"] / table["experiments"]
     table["random / it, flops"] = table.loc["random", "flops"] / table["flops"]
     print(
-        f"{title}; sd down to {share:.2f} of the first\n{table.loc[list(POLICIES)].to_string(float_format=lambda x: f'{x:.3g}')}\n",
+        f"{title}; sd down to {share:.2f} of the "
+        f"first\n{table.loc[list(POLICIES)].to_string(float_format=lambda x: f'{x:.3g}')}\n",
         flush=True,
     )
     return table

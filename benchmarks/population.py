@@ -1,15 +1,17 @@
-r"""Where the population scales come from: a hierarchical fit of coupling, drift and floor over the public sweeps.
+r"""Where the population scales come from.
+
+A hierarchical fit of coupling, drift and floor over the public sweeps.
 
     python -m benchmarks.population            # the scales, with each group of sweeps left out in turn
     python -m benchmarks.population --score    # and the forecasts of every split under the scales of the other groups
 
-Every sweep is fitted whole under wide priors, and its draws x of a scale are reweighed to a common normal population
-(Hogg, Myers & Bovy 2010, eq. 9):
+Every sweep is fitted whole under wide priors, and its draws x of a scale are reweighed to a common normal
+population (Hogg, Myers & Bovy 2010, eq. 9):
 
     L(mu, s) = prod_sweeps [1 / S sum_draws Normal(x; mu, s) / interim(x)]^(1 / sweeps of its group)
 
-so that a group counts once. (mu, s) maximise it, s times a half-normal prior of width 1. The score is out of sample twice: the larger runs
-are hidden from the fit, and the whole group from its priors.
+so that a group counts once. (mu, s) maximise it, s times a half-normal prior of width 1. The score is out of
+sample twice: the larger runs are hidden from the fit, and the whole group from its priors.
 """
 
 import argparse
@@ -34,7 +36,10 @@ FLOOR = (np.log(0.65), 0.5)  # of ln(E / least loss): as in the law
 
 @dataclass(frozen=True)
 class Scale:
-    """A scale of the population: what it is in one posterior, `(draw,)`, its interim normal prior, and today's prior."""
+    """A scale of the population.
+
+    What it is in one posterior, `(draw,)`, its interim normal prior, and today's prior.
+    """
 
     of: object
     interim: tuple
@@ -51,7 +56,10 @@ SCALES = {
 
 
 def interim_draws(chosen, *, num_samples=1000, seed=0):
-    """Draws of every scale in every sweep, fitted whole under the interim priors: scale -> list of `(draw,)`."""
+    """Draws of every scale in every sweep, fitted whole under the interim priors.
+
+    Scale -> list of `(draw,)`.
+    """
     law = lb.laws.LAWS["coupled"].with_priors(g=dist.LogNormal(*WIDE_G))
     drift = lb.Drift(tau=WIDE_TAU, averaged=False)
     posts = lb.fit_many(

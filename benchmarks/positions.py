@@ -2,9 +2,10 @@
 
     python -m benchmarks.positions
 
-Simulated: a + b T^-p at 48 log-spaced indices from 1 to 1024 with normal noise of .05 nats, given as `loss_se`, once for each
-of the six published fits; in how many of the 18 the 90 % interval holds the truth. The forecast: the largest of the
-six is hidden from `position_by_size`, ten times with fresh noise; the share of its indices inside the bands.
+Simulated: a + b T^-p at 48 log-spaced indices from 1 to 1024 with normal noise of .05 nats, given as
+`loss_se`, once for each of the six published fits; in how many of the 18 the 90 % interval holds the truth.
+The forecast: the largest of the six is hidden from `position_by_size`, ten times with fresh noise; the share
+    of its indices inside the bands.
 """
 
 import numpy as np
@@ -20,7 +21,8 @@ FITS = (
     (2.4, 5.1, 0.61),
     (2.3, 5.4, 0.62),
 )
-# a, b, p by the figure's legend; its sizes are colours: a factor of four each is assumed, up to the 774M of its other panel
+# a, b, p by the figure's legend; its sizes are colours: a factor of four each is assumed, up to the 774M of
+# its other panel
 PUBLISHED = {774e6 * 4.0 ** (i - 5): fit for i, fit in enumerate(FITS)}
 NOISE, INDICES = 0.05, np.unique(np.geomspace(1, 1024, 48).round())
 

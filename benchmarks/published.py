@@ -2,10 +2,11 @@
 
     python -m benchmarks.published
 
-chinchilla.csv: Besiroglu et al. 2024, arXiv:2404.10102, table 1 (Huber refit, bootstrap standard errors). Their interval of the optimal
-tokens per parameter is a figure (10th to 90th percentile of bootstrap refits, notebook data_analysis.ipynb of epoch-research/
-analyzing-chinchilla) without printed numbers, so the bootstrap is done again here on the same rows, by benchmarks.huber.
-looped_isodepth.csv: arXiv:2604.21106, the recurrence law.
+chinchilla.csv: Besiroglu et al. 2024, arXiv:2404.10102, table 1 (Huber refit, bootstrap standard errors).
+Their interval of the optimal tokens per parameter is a figure (10th to 90th percentile of bootstrap refits,
+notebook data_analysis.ipynb of epoch-research/ analyzing-chinchilla) without printed numbers, so the
+bootstrap is done again here on the same rows, by benchmarks.huber. looped_isodepth.csv: arXiv:2604.21106, the
+    recurrence law.
 """
 
 import numpy as np
@@ -49,11 +50,13 @@ def chinchilla(data=DATA):
 
 
 def allocation(post, num_bootstraps=200):
-    """80 % interval of the optimal tokens per parameter at 1e21 to 1e24 FLOPs: ours beside the bootstrap of the Huber fit.
+    """80 % interval of the optimal tokens per parameter at 1e21 to 1e24 FLOPs.
+
+    Ours beside the bootstrap of the Huber fit.
 
     Returns:
-        the table, and the share of our draws whose allocation exponent is at or below Hoffmann et al.'s .28 / (.34 + .28)
-        with how many sds away (alpha, beta) = (.34, .28) lies from our posterior.
+        the table, and the share of our draws whose allocation exponent is at or below Hoffmann et al.'s .28 /
+        (.34 + .28) with how many sds away (alpha, beta) = (.34, .28) lies from our posterior.
     """
     plan = post.optimal(BUDGETS, levels=(0.8,))
     a, b, _, alpha, beta = huber.refits(post.problem.frame, num_bootstraps=num_bootstraps).T
@@ -94,7 +97,8 @@ def main():
             ratios, below, distance = allocation(post)
             print(f"optimal tokens per parameter\n{ratios.to_string()}")
             print(
-                f"Hoffmann's (.34, .28): {distance:.1f} sds off; {below:.4f} of the draws have as small an exponent\n"
+                f"Hoffmann's (.34, .28): {distance:.1f} sds off; {below:.4f} of the draws have as small "
+                "an exponent\n"
             )
 
 

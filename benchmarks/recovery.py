@@ -27,7 +27,10 @@ CHOSEN = {"curve": ("tokens", "lr_area", "lr_mean"), "shape": ("params", "ff_rat
 
 
 def design(law, rows=60, seed=0):
-    """A table of inputs like a real sweep's, with placeholder losses that set the unit: a median of 3 nats."""
+    """A table of inputs like a real sweep's, with placeholder losses that set the unit.
+
+    A median of 3 nats.
+    """
     rng = np.random.default_rng(seed)
     ranges = {
         "params": (1e7, 1e10),
@@ -61,7 +64,10 @@ def simulate(problem, key):
 
 
 def recover(law, *, tables=20, noise="student-t", drift=None, num_samples=500, seed=0):
-    """For each coefficient and scale, in how many of the tables the 90 % interval holds the truth; and the worst R-hat."""
+    """For each coefficient and scale, in how many of the tables the 90 % interval holds the truth.
+
+    And the worst R-hat.
+    """
     problem = pose(design(law), law, noise=noise, drift=drift)
     with jax.enable_x64(True):
         made = [simulate(problem, key) for key in jax.random.split(jax.random.key(seed), tables)]

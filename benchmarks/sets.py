@@ -157,8 +157,9 @@ def sweeps(data=DATA):
 def curves(data=DATA):
     """The 56 curves of the extrapolation benchmark (36 vision, 5 translation, 5 language, 10 BIG-bench).
 
-    Losses lie in (0, 1]; five training points of the language curves are capped at .999 by the source. Every row of
-    the language curves stands four times in the source; copies are no measurements, and one of them is kept.
+    Losses lie in (0, 1]; five training points of the language curves are capped at .999 by the source. Every
+    row of the language curves stands four times in the source; copies are no measurements, and one of them is
+    kept.
     """
     rows = _read(data, "extrapolation_benchmark.csv").drop_duplicates(["run", "x", "loss", "train"])
     return [

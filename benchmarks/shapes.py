@@ -1,4 +1,6 @@
-"""The best aspect ratio of public models: the gemstones, 20 of width 256 to 3072 and depth 3 to 80, at equal tokens.
+"""The best aspect ratio of public models.
+
+The gemstones, 20 of width 256 to 3072 and depth 3 to 80, at equal tokens.
 
     python -m benchmarks.shapes [folder]
 
@@ -17,7 +19,10 @@ TOKENS = 88e9
 
 
 def gemstones(data=DATA):
-    """One row a model: run, params, the size class that the figure shows together, aspect_ratio, loss in nats per token."""
+    """One row a model.
+
+    Run, params, the size class that the figure shows together, aspect_ratio, loss in nats per token.
+    """
     rows = pd.read_csv(data / "gemstones.csv")
     rows = rows[(rows.phase == "cooldown_end") & (rows.tokens.round(-9) == TOKENS)]
     params = rows.params - float(GPT_NEOX_VOCABULARY) * rows.d_model

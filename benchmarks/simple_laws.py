@@ -13,10 +13,13 @@ TARGET, SIZE, DATA = "test_loss__nats", "model_size__params", "dataset_size__tok
 
 
 def forecast(train, test, *, law, num_bootstraps=200, num_noise=5, seed=0):
-    """Predictive draws of the loss of new runs, the package's "new-run" bands: its bootstrap draws and training noise.
+    """Predictive draws of the loss of new runs, the package's "new-run" bands.
 
-    Every row is handed over as a run of its own, measured once, since the package takes no curves. Its settings are its
-    defaults, but for 200 bootstrap draws in place of 1,000, each with five draws of the noise, as for `huber`.
+    Its bootstrap draws and training noise.
+
+    Every row is handed over as a run of its own, measured once, since the package takes no curves. Its
+    settings are its defaults, but for 200 bootstrap draws in place of 1,000, each with five draws of the
+    noise, as for `huber`.
 
     Args:
         train: runs to fit, a frame with columns loss (positive), params and tokens (counts).

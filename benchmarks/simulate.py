@@ -1,22 +1,28 @@
-"""Simulation: data from the model's own prior, fitted by the model. Ranks must be uniform, bands must cover what they say.
+"""Simulation: data from the model's own prior, fitted by the model.
+
+Ranks must be uniform, bands must cover what they say.
 
     python -m benchmarks.simulate --sims 500 --processes 2                  # every law and every noise
     python -m benchmarks.simulate --laws chinchilla coupled power --sims 1000
-    python -m benchmarks.simulate --cases coupled/student-t/default chinchilla/normal/none --out simulation.json
+    python -m benchmarks.simulate --cases coupled/student-t/default chinchilla/normal/none --out
+    simulation.json
 
-A data set is 60 rows whose coefficients, scales, drift and noise come from the prior, and four new rows that continue the same world
-from the middle of the inputs to a decade beyond the largest. Over data sets (Talts et al. 2018, arXiv:1804.06788)
+A data set is 60 rows whose coefficients, scales, drift and noise come from the prior, and four new rows that
+continue the same world from the middle of the inputs to a decade beyond the largest. Over data sets (Talts et
+al. 2018, arXiv:1804.06788)
 
     rank of the truth among 63 posterior draws ~ Uniform{0, ..., 63},     P(new loss inside the 90 % band) = .9
 
-for each coefficient and scale, if and only if prior, likelihood, sampler and forecast belong together. Ranks are binned and tested by
-chi-square; p-values are corrected over all coefficients of all cases (Holm 1979), and the level is 1 %. Sixty-three draws of 1,000 are
-nearly independent; the report gives the worst R-hat and the smallest ESS, and no fit is left out.
+for each coefficient and scale, if and only if prior, likelihood, sampler and forecast belong together. Ranks
+are binned and tested by chi-square; p-values are corrected over all coefficients of all cases (Holm 1979),
+and the level is 1 %. Sixty-three draws of 1,000 are nearly independent; the report gives the worst R-hat and
+the smallest ESS, and no fit is left out.
 
-The priors are stated in units of the data: the smallest and the median training loss, their spread, the centres of the inputs. Taken
-from each simulated table anew, these units would make every data set's prior another one than it was drawn from, and the ranks would mean
-nothing. So one table of placeholder losses fixes the unit (`problem.unit`, and the drift's paths with it), and only ln loss is
-replaced (as a user's data would after fixing the unit by hand).
+The priors are stated in units of the data: the smallest and the median training loss, their spread, the
+centres of the inputs. Taken from each simulated table anew, these units would make every data set's prior
+another one than it was drawn from, and the ranks would mean nothing. So one table of placeholder losses fixes
+the unit (`problem.unit`, and the drift's paths with it), and only ln loss is replaced (as a user's data would
+after fixing the unit by hand).
 """
 
 import argparse
@@ -89,17 +95,22 @@ def _along_runs(table):
 
 
 def new_rows(problem):
-    """Four rows, each of a run of its own: the inputs' centre, then their largest values and up to a decade beyond."""
+    """Four rows, each of a run of its own.
+
+    The inputs' centre, then their largest values and up to a decade beyond.
+    """
     frame, inputs = problem.frame, problem.model.law.inputs
     rows = {n: [problem.unit.centre[n], *(frame[n].max() * 10.0**r for r in REACH[1:])] for n in inputs}
     return NewRows(pd.DataFrame(rows).assign(run=[f"new{i}" for i in range(len(REACH))])).checked(problem)
 
 
 def simulate(problem, sims, seed):
-    """Data sets from the prior: problems, the truths of the sampled sites `(sim,)`, and the new rows' losses `(sim, row)`.
+    """Data sets from the prior.
 
-    A simulated world is a forecast from prior draws: the drift inside the data and the effects of the training runs come from their priors,
-    and everything else is drawn as `Posterior.draws` draws it.
+    Problems, the truths of the sampled sites `(sim,)`, and the new rows' losses `(sim, row)`.
+
+    A simulated world is a forecast from prior draws: the drift inside the data and the effects of the
+    training runs come from their priors, and everything else is drawn as `Posterior.draws` draws it.
     """
     rng = np.random.default_rng([seed, 1])
     with jax.enable_x64(True):
@@ -140,7 +151,8 @@ def study(case, sims, *, seed=0, batch=20, num_samples=250, fitted=None):
         fitted: the case that fits them, by default the same; another one must be found out.
 
     Returns:
-        a dict: `ranks` site -> `(sim,)`; `pit` `(sim, row)` of the new rows; `rhat`, `ess`, `divergences`, each `(sim,)`.
+        a dict: `ranks` site -> `(sim,)`; `pit` `(sim, row)` of the new rows; `rhat`, `ess`, `divergences`,
+            each `(sim,)`.
     """
     simulated, model = case.pose(), (fitted or case).pose()
     problems, truth, future = simulate(simulated, sims, seed)
@@ -172,14 +184,20 @@ def study(case, sims, *, seed=0, batch=20, num_samples=250, fitted=None):
 
 
 def uniformity(ranks):
-    """Chi-square p-value of ranks `(sim,)` in 0 to 63: bins of equal probability, ten data sets each or more, sixteen at most."""
+    """Chi-square p-value of ranks `(sim,)` in 0 to 63.
+
+    Bins of equal probability, ten data sets each or more, sixteen at most.
+    """
     bins = 2 ** int(np.clip(np.log2(len(ranks) / 10), 1, 4))
     counts = np.bincount(np.asarray(ranks) * bins // (THINNED + 1), minlength=bins)
     return float(chisquare(counts).pvalue)
 
 
 def corrected(p_values):
-    """Holm's p-values: the smallest times how many there are, the next times one less, and none below the one before."""
+    """Holm's p-values.
+
+    The smallest times how many there are, the next times one less, and none below the one before.
+    """
     p, order = np.asarray(p_values, float), np.argsort(p_values)
     steps = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
     return np.minimum(steps, 1.0)[np.argsort(order)]
@@ -192,7 +210,10 @@ def merged(parts):
 
 
 def report(results):
-    """Two frames: a row a coefficient of each case (p-value, corrected, mean rank), and a row a case (coverage, health)."""
+    """Two frames.
+
+    A row a coefficient of each case (p-value, corrected, mean rank), and a row a case (coverage, health).
+    """
     ranks = pd.DataFrame(
         {"case": case, "site": site, "sims": len(r), "mean_rank": np.mean(r) / THINNED, "p": uniformity(r)}
         for case, result in results.items()
@@ -220,7 +241,10 @@ def report(results):
 
 
 def default_cases(laws=None):
-    """Every law (or these) with the default noise and no drift; and without `laws` every noise, and the drift, before them."""
+    """Every law (or these) with the default noise and no drift.
+
+    And without `laws` every noise, and the drift, before them.
+    """
     cases = [Case(law) for law in laws or LAWS]
     if laws:
         return cases
@@ -244,7 +268,10 @@ def _own_cores(counter, share):
 
 
 def run(tasks, processes, deadline):
-    """Results of the tasks as they end, `(case, result, seconds)`; what is not done at the deadline is ended."""
+    """Results of the tasks as they end, `(case, result, seconds)`.
+
+    What is not done at the deadline is ended.
+    """
     if processes == 1:
         for task in tasks:
             if time.time() < deadline:

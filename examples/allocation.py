@@ -2,8 +2,8 @@
 
     python examples/allocation.py --out FOLDER
 
-fits a simulated sweep of 49 runs (Chinchilla's law, .5 % noise) and prints the best size, tokens and loss at ten times and
-a thousand times the largest run's compute, with all sizes that cost at most .5 % of the loss.
+fits a simulated sweep of 49 runs (Chinchilla's law, .5 % noise) and prints the best size, tokens and loss at
+ten times and a thousand times the largest run's compute, with all sizes that cost at most .5 % of the loss.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python examples/calibration.py [folder] [looped] [chinchilla]
 
-"looped" ships with lossband; the two largest sizes are hidden, one and both. "chinchilla" is public (fetched, or read from the folder
-that LOSSBAND_DATA names); the top third of its compute budgets is hidden.
+"looped" ships with lossband; the two largest sizes are hidden, one and both. "chinchilla" is public (fetched,
+or read from the folder that LOSSBAND_DATA names); the top third of its compute budgets is hidden.
 """
 
 import sys

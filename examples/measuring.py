@@ -55,7 +55,7 @@ def read_corpus(packages=False):
     files = corpus_files(packages=packages) if packages else corpus_files()
     with ThreadPoolExecutor() as pool:
         texts = list(pool.map(Path.read_bytes, files.values()))
-    for name, text in zip(files, texts):
+    for name, text in zip(files, texts, strict=False):
         mark = hashlib.sha256(text).digest() if packages else name
         if mark not in seen:
             parts[is_held_out(name)].append(text)

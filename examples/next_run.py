@@ -2,7 +2,8 @@
 
     python examples/next_run.py --out FOLDER
 
-starts from the 34 cheapest of a simulated sweep's 49 runs, and prints the three of the rest that tell most per run, and per FLOP.
+starts from the 34 cheapest of a simulated sweep's 49 runs, and prints the three of the rest that tell most
+per run, and per FLOP.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python examples/recipes.py --out FOLDER
 
-fits two simulated learning curves of 14 runs each jointly and prints the difference in loss and the compute multiplier a
-hundred times beyond the data, and the probability that the order flips before that.
+fits two simulated learning curves of 14 runs each jointly and prints the difference in loss and the compute
+multiplier a hundred times beyond the data, and the probability that the order flips before that.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python examples/watch.py --out FOLDER
 
-The run is the largest of the looped transformers that ship with lossband, as if its last 70 % were not there yet. Prints the forecast beside
-what happened, and draws it: watch.png.
+The run is the largest of the looped transformers that ship with lossband, as if its last 70 % were not there
+yet. Prints the forecast beside what happened, and draws it: watch.png.
 """
 
 import argparse

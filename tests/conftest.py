@@ -1,4 +1,7 @@
-"""What several tests share: double precision, small simulated tables, the measurements beside the checkout."""
+"""What several tests share.
+
+Double precision, small simulated tables, the measurements beside the checkout.
+"""
 
 import os
 from pathlib import Path
@@ -22,7 +25,10 @@ def x64():
 
 @pytest.fixture(scope="module")
 def quick_compile():
-    """Compile hastily while one module's tests run: they use each program once, so that compiling is most of their time."""
+    """Compile hastily while one module's tests run.
+
+    They use each program once, so that compiling is most of their time.
+    """
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
@@ -71,7 +77,10 @@ def curves():
 
 @pytest.fixture(scope="session")
 def grid():
-    """56 rows over 8 sizes x 7 budgets of tokens by Chinchilla's law, 0.5 % noise on ln loss: one fit serves many tests."""
+    """56 rows over 8 sizes x 7 budgets of tokens by Chinchilla's law, 0.5 % noise on ln loss.
+
+    One fit serves many tests.
+    """
     params, tokens = (m.ravel() for m in np.meshgrid(np.geomspace(1e7, 1e9, 8), np.geomspace(1e9, 5e10, 7)))
     law = 1.69 + 406.4 * params**-0.34 + 410.7 * tokens**-0.28
     noise = np.random.default_rng(4).normal(0, 0.005, len(law))

@@ -53,7 +53,8 @@ def test_calibration_by_size_has_a_row_for_each_and_one_for_all(of_grid):
 def forged(of_grid, *, offset=0.0, width=1.0, error=lambda far, run: 1.0, runs=200, rows=200, seed=0):
     """A backtest of 200 rows, one to four decades out, whose forecasts of ln loss have this offset and this width.
 
-    The measurements lie around zero with a standard deviation of .01 times `error`, a function of the decades and the run.
+    The measurements lie around zero with a standard deviation of .01 times `error`, a function of the decades
+    and the run.
     """
     rng = np.random.default_rng(seed)
     run, far = np.arange(rows) % runs, rng.uniform(1, 4, rows)

@@ -122,7 +122,8 @@ def test_two_devices_share_tables_or_chains_and_give_the_same(tables, serial):
     done = subprocess.run(run, input=tables[0].to_json(), capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     one, two, chains = map(np.array, json.loads(done.stdout.splitlines()[-1]))
-    # the same random numbers, and rounding that grows along a trajectory: the means agree far within their spread
+    # the same random numbers, and rounding that grows along a trajectory: the means agree far within their
+    # spread
     for mine, theirs in [(one, serial[0]), (two, serial[1]), (chains, serial[0])]:
         np.testing.assert_allclose(mine[:, 0], theirs.sites["E"][:, 0], rtol=0.02)
         assert abs(mine.mean() - theirs.sites["E"].mean()) < 0.3 * theirs.sites["E"].std()

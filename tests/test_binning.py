@@ -38,7 +38,10 @@ def test_runs_are_thinned_apart_and_columns_stay():
 
 
 def test_a_fit_of_the_means_is_that_of_the_rows():
-    """Within Monte Carlo error; and a scatter of the means' own, which takes weight from the fullest bins, would be seen."""
+    """Within Monte Carlo error.
+
+    And a scatter of the means' own, which takes weight from the fullest bins, would be seen.
+    """
     few = lb.thin(curve())
     known = lb.Noise("normal", sigma=1e-6)  # the errors of the means are all that they scatter by
     options = {"drift": None, "num_warmup": 200, "num_samples": 250}

@@ -176,7 +176,8 @@ def test_json_holds_health_and_coefficients(ran, desk, capsys, monkeypatch):
 def test_a_law_of_ones_own_by_its_file(ran, desk, capsys, monkeypatch):
     monkeypatch.chdir(desk)
     (desk / "ours.py").write_text(
-        "import lossband as lb\n\ndef mine(runs):\n    return lb.floor(runs) + lb.power(runs.params, 'A', 'alpha')\n"
+        "import lossband as lb\n\ndef mine(runs):\n    return lb.floor(runs) + lb.power(runs.params, "
+        "'A', 'alpha')\n"
     )
     line = "fit runs.csv --columns N=params --law ours.py:mine --drift none --method laplace --num-samples 50 -o own.nc"
     assert main(line.split()) == 0

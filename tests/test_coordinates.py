@@ -38,7 +38,8 @@ CHOSEN = {
 LAWS_TRIED = {
     **LAWS,
     "annealed": LAWS["curve"],  # with the learning rate, which `curve` itself does not have here
-    # a coefficient without a logarithm and an exponent in (0, 1); one exponent in (0, 1); a floor without a logarithm
+    # a coefficient without a logarithm and an exponent in (0, 1); one exponent in (0, 1); a floor without a
+    # logarithm
     "other priors": chinchilla.with_priors(A=dist.Normal(0.5, 0.1), alpha=dist.Uniform(0.05, 0.9)),
     "bounded exponent": chinchilla.with_priors(alpha=dist.Beta(2.0, 5.0)),
     "bounded floor": chinchilla.with_priors(E=dist.Uniform(0.5, 1.5)),
@@ -60,7 +61,10 @@ def space_of(name):
 
 @functools.cache
 def tried(name):
-    """Prior draws of the law's sites taken there and back, with volumes and potentials: one compiled program a law."""
+    """Prior draws of the law's sites taken there and back, with volumes and potentials.
+
+    One compiled program a law.
+    """
     space = space_of(name)
 
     def one(prior):

@@ -1,4 +1,7 @@
-"""The one-variable benchmark: its scores by hand, and its rivals against what they should say of known data."""
+"""The one-variable benchmark.
+
+Its scores by hand, and its rivals against what they should say of known data.
+"""
 
 import jax.numpy as jnp
 import numpy as np

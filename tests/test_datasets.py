@@ -1,4 +1,7 @@
-"""Data sets: local copies, conversion from the sources' own formats, the cache, and what goes wrong on the way."""
+"""Data sets.
+
+Local copies, conversion from the sources' own formats, the cache, and what goes wrong on the way.
+"""
 
 import http.server
 import json

@@ -9,7 +9,8 @@ from lossband.model.drift import BEYOND, CELLS, LEVEL, Drift, Paths, find_drift
 from lossband.model.problem import pose
 from lossband.runs.arrays import unit_of
 
-LEVELS = {  # log10 of an input: a grid around its centre, few levels off the centre, and more levels than cells
+# log10 of an input: a grid around its centre, few levels off the centre, and more levels than cells
+LEVELS = {
     "grid": np.linspace(7, 9, 5),
     "few": np.array([7.0, 7.3, 9.0]),
     "many": np.sort(np.random.default_rng(0).uniform(7, 9.5, 60)),
@@ -57,7 +58,10 @@ def test_increments_between_knots_are_brownian_wherever_the_centre_lies(layout):
 
 @every_layout
 def test_the_whole_path_varies_by_the_spread_of_the_losses(layout):
-    """tau is the share of the training variation that the law may miss: at tau = 1, all of it from end to end."""
+    """tau is the share of the training variation that the law may miss.
+
+    At tau = 1, all of it from end to end.
+    """
     table = table_of(LEVELS[layout])
     phi = paths_of(table).inside(table.iloc[[table.tokens.argmin(), table.tokens.argmax()]])
     assert np.linalg.norm(phi[1] - phi[0]) == pytest.approx(np.log(table.loss).std(ddof=0), rel=1e-12)
@@ -166,7 +170,10 @@ def test_the_edge_is_zero_inside_the_compute_of_the_data_and_linear_beyond():
 
 
 def test_the_edge_of_a_sweep_of_one_budget_is_measured_by_the_decades_that_its_inputs_span():
-    """Its compute spans next to nothing: a slope over that would put forecasts a decade beyond at infinity."""
+    """Its compute spans next to nothing.
+
+    A slope over that would put forecasts a decade beyond at infinity.
+    """
     params = 10.0 ** np.linspace(7, 8.5, 6)
     table = pd.DataFrame(
         {"params": params, "tokens": 1e17 / params * np.linspace(1, 1.001, 6), "loss": np.linspace(3, 4, 6)}

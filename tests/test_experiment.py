@@ -64,7 +64,10 @@ def test_targets_of_all_three_forms(plain_post):
 
 
 def test_with_a_drift_far_runs_tell_of_far_losses(default_post):
-    """The drift's path is shared: a run near the target tells of its departure from the law; one at the centre of the data does not."""
+    """The drift's path is shared: a run near the target tells of its departure from the law.
+
+    One at the centre of the data does not.
+    """
     rows = pd.DataFrame([{"params": 8e9, "tokens": 1.5e11}, {"params": 1e8, "tokens": 7e9}])
     near, centre = lb.next_run(default_post, rows, target=FAR).candidates.sort_index()["reduction"]
     assert near > 0.5 and centre < 0.1

@@ -226,7 +226,8 @@ def test_an_averaged_drift_is_a_mixture_of_two_honest_fits(grid):
     assert averaged.health.divergences == drifting.health.divergences + exact.health.divergences
     without = (averaged.sites["tau"] == 0).ravel()
     assert averaged.sites["tau"].shape == drifting.sites["tau"].shape and without.mean() == 0.5
-    # as much compute as the data have: no continuation of a path; and a decade beyond: the edge in every draw, and no path in the exact ones
+    # as much compute as the data have: no continuation of a path; and a decade beyond: the edge in every
+    # draw, and no path in the exact ones
     N, D = grid.params.max(), grid.tokens.max()
     beyond = pd.DataFrame({"params": [10 * N, 10 * N, 100 * N], "tokens": [D / 10, D, D]}).assign(run="new")
     drift = averaged.assembled(lambda problem, draws: drift_draws(problem, draws, beyond))
@@ -299,7 +300,10 @@ def test_the_default_law_of_one_input_averages_with_its_simpler_one(grid):
 
 @pytest.mark.parametrize("law", ["power", "curve"])
 def test_a_short_smooth_curve_has_no_neck_in_its_posterior(law):
-    """With no departure at the centre the level is known the better the smaller sigma is: 30 draws of these diverged."""
+    """With no departure at the centre the level is known the better the smaller sigma is.
+
+    30 draws of these diverged.
+    """
     tokens = np.geomspace(1e8, 1e9, 10)
     wiggle = 5e-4 * np.cumsum(np.random.default_rng(0).normal(size=10))
     runs = pd.DataFrame({"tokens": tokens, "loss": (2.6 + 0.5 * (tokens / 3e8) ** -1.0) * np.exp(wiggle)})

@@ -112,7 +112,10 @@ def test_columns_are_mapped(default_post, grid):
 @pytest.mark.parametrize("noise", ["student-t+run+ou", "normal"])
 @pytest.mark.parametrize("where", ["inside", "beyond", "known run"])
 def test_log_density_is_the_density_of_the_draws(curves, noise, where):
-    """Its integral up to each quantile of the draws is that quantile: the drift beyond, effects and noise, all of them."""
+    """Its integral up to each quantile of the draws is that quantile.
+
+    The drift beyond, effects and noise, all of them.
+    """
     problem = pose(curves, "chinchilla", noise=noise)
     rng, size = np.random.default_rng(0), 4000
     sites = {
@@ -137,12 +140,14 @@ def test_log_density_is_the_density_of_the_draws(curves, noise, where):
     real = pd.concat([row] * len(cuts), ignore_index=True).assign(loss=cuts)
     density = np.exp(score.mixture(log_densities(problem, draws, real)))
     mass = np.append(0.001, 0.001 + np.cumsum(np.diff(cuts) * (density[1:] + density[:-1]) / 2))
-    # sup of an empirical distribution's error: 1.63 / sqrt(draws) at 1 %, and the same again where the first cut is estimated
+    # sup of an empirical distribution's error: 1.63 / sqrt(draws) at 1 %, and the same again where the first
+    # cut is estimated
     assert np.abs(mass - np.linspace(0.001, 0.999, 801)).max() < 2 * 1.63 / np.sqrt(size)
 
 
 def test_log_score_of_a_posterior_is_near_the_kernel_estimate(default_post, larger):
     rows = larger.iloc[::8].assign(loss=default_post.predict(larger.iloc[::8])["hi_50"].to_numpy())
     kernel = score.log_score(default_post.draws(rows).to_numpy(), rows["loss"].to_numpy())
-    # a kernel estimate from 4,000 draws is good to a few per cent in the body, and smooths it by about as much
+    # a kernel estimate from 4,000 draws is good to a few per cent in the body, and smooths it by about as
+    # much
     np.testing.assert_allclose(default_post.log_score(rows), kernel, atol=0.12)

@@ -1,6 +1,9 @@
-"""Malformed tables: each ends in a typed error that says what and what to do, or in a checked problem with every row.
+"""Malformed tables.
 
-The quick search runs always, the full one with `-m slow`: 10,000 tables, of which every 500th usable one is fitted.
+Each ends in a typed error that says what and what to do, or in a checked problem with every row.
+
+The quick search runs always, the full one with `-m slow`: 10,000 tables, of which every 500th usable one is
+fitted.
 """
 
 import datetime

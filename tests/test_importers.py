@@ -1,4 +1,7 @@
-"""Importers: files as the real programs write them give the runs table, and what was written twice is said."""
+"""Importers.
+
+Files as the real programs write them give the runs table, and what was written twice is said.
+"""
 
 import json
 import sys
@@ -58,7 +61,10 @@ def write_trainer(folder, steps, losses, rates):
 
 
 def write_history(path, steps, losses, rates):
-    """A run's history as W&B exports it: an evaluation is a row of its own, and what was not logged is empty."""
+    """A run's history as W&B exports it.
+
+    An evaluation is a row of its own, and what was not logged is empty.
+    """
     rows = [
         {"_step": s, "_runtime": 0.1 * s, "_timestamp": 1.7e9 + s, "train/loss": v, "train/learning_rate": r}
         for s, v, r in zip(steps, losses, rates, strict=True)

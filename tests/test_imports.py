@@ -57,7 +57,10 @@ MODULES = {name_of(path): path for path in FILES}
 
 
 def imported(source, package):
-    """The lossband modules that a source imports, anywhere in it, by `name_of`'s names; `package` is where it stands."""
+    """The lossband modules that a source imports, anywhere in it, by `name_of`'s names.
+
+    `package` is where it stands.
+    """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (
@@ -121,7 +124,10 @@ def f():
 
 
 def test_an_upward_import_would_be_seen():
-    """The walk itself: relative, absolute and lazy imports, of modules and of names; and what it makes of them."""
+    """The walk itself: relative, absolute and lazy imports, of modules and of names.
+
+    And what it makes of them.
+    """
     assert sorted(imported(SEEN, ())) == ["cli", "errors", "inference.fit", "laws.law", "score"]
     inside = "from .terms import floor\nfrom ..runs.arrays import FAR\nfrom .. import score"
     assert list(imported(inside, ("laws",))) == ["laws.terms", "runs.arrays", "score"]

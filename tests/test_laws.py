@@ -44,11 +44,12 @@ class Case:
     """A law at a generic point.
 
     equation: (coefficients v, centred or plain inputs x, centres c) -> loss, as the docstring writes it.
-    natural: (derived coefficients v, inputs x, and centres c if it takes them) -> the same loss as papers write it; or None.
+    natural: (derived coefficients v, inputs x, and centres c if it takes them) -> the same loss as papers
+        write it; or None.
     together: inputs that share a unit, and so are scaled together; an input without a unit is left out.
     lengths: coefficient -> the input in whose unit it is.
-    raises, idle, saturates, free: inputs of which more raises the loss, leaves it alone, lowers it up to a point, or does
-        what the coefficients say.
+    raises, idle, saturates, free: inputs of which more raises the loss, leaves it alone, lowers it up to a
+        point, or does what the coefficients say.
     """
 
     inputs: tuple
@@ -141,7 +142,10 @@ def recurrence_natural(v, x):
 
 
 def in_place_of_params(effective):
-    """The equations of `coupled` with something else as the parameters; `effective` is of the inputs or of their centres."""
+    """The equations of `coupled` with something else as the parameters.
+
+    `effective` is of the inputs or of their centres.
+    """
     equation = lambda v, x, c: coupled_equation(
         v, {**x, "params": effective(v, x)}, {**c, "params": effective(v, c, centre=True)}
     )  # noqa: E731
@@ -183,7 +187,10 @@ def data_constrained_equation(v, x, c):
 
 
 def data_constrained_natural(v, x):
-    """With the allocation as the paper writes it: N* = G (G D)^(beta / alpha), G = (alpha A / beta B)^(1 / (alpha + beta))."""
+    """With the allocation as the paper writes it.
+
+    N* = G (G D)^(beta / alpha), G = (alpha A / beta B)^(1 / (alpha + beta)).
+    """
     U = np.minimum(x["unique_tokens"], x["tokens"])
     G = (v["alpha"] * v["A_natural"] / (v["beta"] * v["B_natural"])) ** (1 / (v["alpha"] + v["beta"]))
     V = np.minimum(G * (U * G) ** (v["beta"] / v["alpha"]), x["params"])

@@ -71,7 +71,10 @@ def test_newton_never_climbs_and_never_steps_onto_nan():
 
 @pytest.fixture(scope="module")
 def climbed(x64, quick_compile):
-    """The mode of one simulated sweep under the default noise and drift: (space, potential and slope, mode, factor, found, prior)."""
+    """The mode of one simulated sweep under the default noise and drift.
+
+    (space, potential and slope, mode, factor, found, prior).
+    """
     rng = np.random.default_rng(3)
     params, tokens = (m.ravel() for m in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 5e10, 4)))
     loss = (1.69 + 406.4 * params**-0.34 + 410.7 * tokens**-0.28) * np.exp(rng.normal(0, 0.005, 16))
@@ -108,7 +111,10 @@ def test_the_factor_whitens_the_curvature(climbed):
 
 
 def test_the_mixture_is_the_one_expected_at_the_mode(climbed):
-    """The Student-t's fixed point: what expectation-maximisation would change next is little, and rows do differ."""
+    """The Student-t's fixed point.
+
+    What expectation-maximisation would change next is little, and rows do differ.
+    """
     space, _, mode, *_ = climbed
     values = space.constrained(mode)
     expected = at(space.model, values)(space.runs, space.measured).expected_mixture(space.measured.log_loss)

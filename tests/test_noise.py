@@ -1,4 +1,7 @@
-"""The likelihood against dense Gaussian algebra and exact Student-t densities; draws against their covariance."""
+"""The likelihood against dense Gaussian algebra and exact Student-t densities.
+
+Draws against their covariance.
+"""
 
 from dataclasses import replace
 
@@ -125,8 +128,7 @@ def test_a_student_t_with_weights_is_the_gaussian_given_its_mixture(curves):
     assert log_prob(robust.law, robust.value) == log_prob(normal.law, normal.value)
 
 
-@pytest.mark.parametrize("known", [False, True])
-@pytest.mark.parametrize("tails", ["student-t", "normal"])
+@pytest.mark.parametrize(("tails", "known"), [("student-t", False), ("normal", False), ("normal", True)])
 def test_with_nothing_to_integrate_out_the_tails_are_exact(tails, known, curves):
     dense = Dense(curves, tails=tails, known=known, weights=0)
     scale = np.sqrt(SCALES["sigma"] ** 2 + dense.se**2)  # the mixture is of no account here
@@ -152,7 +154,10 @@ def test_posterior_weights_have_the_mean_of_the_dense_conditional(case, curves):
 
 @every_case
 def test_what_is_integrated_out_is_drawn_from_the_dense_conditional(case, curves):
-    """The weights have its mean and covariance; the mixture is that of the noise's squares, E 1 / lambda = (4 + E t^2) / 3."""
+    """The weights have its mean and covariance.
+
+    The mixture is that of the noise's squares, E 1 / lambda = (4 + E t^2) / 3.
+    """
     dense = Dense(curves, tails="student-t", **CASES[case])
     mean, covariance = dense.posterior
     drawn, mixture = map(
@@ -224,8 +229,16 @@ def test_the_model_joins_law_drift_runs_and_noise(parts, known, curves):
 
 
 def test_without_drift_the_model_has_no_weights(curves):
-    likelihood, _ = joined(pose(curves, chinchilla, drift=None), SCALES)
+    likelihood, _ = joined(pose(curves.drop(columns="loss_se"), chinchilla, drift=None), SCALES)
     assert likelihood.reach.shape == (0,) and not likelihood.integrated
+
+
+def test_heavy_tails_beside_a_known_error_are_their_convolution(curves):
+    """Given the mixture a row is normal with both variances: never a Student-t of the summed scale."""
+    dense = Dense(curves, tails="student-t", known=True, weights=0)
+    exact = scipy.stats.norm.logpdf(dense.residual, scale=np.sqrt(np.diag(dense.covariance))).sum()
+    assert dense.law.integrated
+    assert log_prob(dense.law, dense.value) == pytest.approx(exact, rel=1e-10)
 
 
 def gap_of(frame):

@@ -78,7 +78,10 @@ def test_the_frame_sums_the_draws_up(default_plan):
 
 
 def test_the_loss_there_holds_the_drift(default_post, default_plan):
-    """Each draw's loss is that draw's forecast at its own optimum: the diagonal of all draws at all optima."""
+    """Each draw's loss is that draw's forecast at its own optimum.
+
+    The diagonal of all draws at all optima.
+    """
     drawn, few = default_plan.draws.isel(budget=1), slice(0, 40)
     rows = pd.DataFrame({name: drawn[name].to_numpy() for name in ("params", "tokens")})
     whole = default_post.draws(rows[few], kind="mean").to_numpy()

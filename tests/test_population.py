@@ -7,7 +7,10 @@ from benchmarks.population import population
 
 
 def test_a_population_is_found_through_its_sweeps_posteriors():
-    """60 sweeps, each seen with error: the normal posteriors under a wide interim prior are known in closed form."""
+    """60 sweeps, each seen with error.
+
+    The normal posteriors under a wide interim prior are known in closed form.
+    """
     rng, interim, error = np.random.default_rng(0), (0.0, 2.0), 0.3
     truths = rng.normal(-0.6, 0.4, 60)
     seen = truths + rng.normal(0, error, 60)

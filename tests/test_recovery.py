@@ -22,7 +22,8 @@ SLOW = (
     "power_shifted",
     "shape",
 )
-# The twenty tables of seed 0 are unlucky for one law: 11 hold alpha, and 72 of the 80 of seeds 1 to 4; its ranks are uniform in 500 simulations.
+# The twenty tables of seed 0 are unlucky for one law: 11 hold alpha, and 72 of the 80 of seeds 1 to 4; its
+# ranks are uniform in 500 simulations.
 SEEDS = {"coupled_recurrence": 1}
 NAMED = (*QUICK, *(pytest.param(law, marks=pytest.mark.slow) for law in SLOW))
 

@@ -1,4 +1,7 @@
-"""The report: one file that needs nothing else, says what the posterior says, and escapes what users write."""
+"""The report.
+
+One file that needs nothing else, says what the posterior says, and escapes what users write.
+"""
 
 import re
 from html.parser import HTMLParser
@@ -39,7 +42,10 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def scored(default_post, grid):
-    """A backtest's frame, without fitting again: the grid's largest sizes, forecast by a fit that saw them."""
+    """A backtest's frame, without fitting again.
+
+    The grid's largest sizes, forecast by a fit that saw them.
+    """
     from lossband.evaluation.backtest import _scored
 
     rows = grid[grid.params >= np.sort(grid.params.unique())[-2]].assign(

@@ -1,4 +1,7 @@
-"""The areas under a learning rate: closed forms, the published sums, and a schedule that goes on after the fit."""
+"""The areas under a learning rate.
+
+Closed forms, the published sums, and a schedule that goes on after the fit.
+"""
 
 import numpy as np
 import pandas as pd
@@ -50,7 +53,10 @@ def test_a_drop_is_forgotten_exponentially():
 
 
 def test_published_momentum_is_the_fall_of_an_average(run):
-    """Tissue et al. 2024, eq. 1: S2 = sum_i m_i, m_i = decay m_(i-1) + lr_(i-1) - lr_i, is (lr_0 - average) / (1 - decay)."""
+    """Tissue et al. 2024, eq. 1.
+
+    S2 = sum_i m_i, m_i = decay m_(i-1) + lr_(i-1) - lr_i, is (lr_0 - average) / (1 - decay).
+    """
     lr, decay = run["lr"].to_numpy(), 0.999
     momentum = s2 = 0.0
     average = lr[0]
@@ -111,7 +117,10 @@ def test_curve_takes_its_inputs_from_the_table(columns, inputs):
 
 @pytest.fixture(scope="module")
 def annealed():
-    """A fit of `curve` to 40 rows before the learning rate falls, and the whole run: E + A (S/S0)^-.6 + C lr."""
+    """A fit of `curve` to 40 rows before the learning rate falls, and the whole run.
+
+    E + A (S/S0)^-.6 + C lr.
+    """
     tokens = np.geomspace(1e6, 1e9, 60)
     lr = 1e-3 * np.clip((1.05e9 - tokens) / 7e8, 0, 1)
     whole = add_lr_areas(pd.DataFrame({"run": "a", "tokens": tokens, "lr": lr}))

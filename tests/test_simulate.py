@@ -1,4 +1,7 @@
-"""Simulation-based calibration in small: uniform where all belongs together, and not where the noise is another one."""
+"""Simulation-based calibration in small.
+
+Uniform where all belongs together, and not where the noise is another one.
+"""
 
 import numpy as np
 import pytest

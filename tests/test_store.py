@@ -102,7 +102,10 @@ def identity(law, grid, **options):
 
 
 def test_the_same_computation_is_the_same_and_any_other_is_not(grid):
-    """What a user may change in his law: a number, a helper, an array, a prior, a name, a mark, a derivative."""
+    """What a user may change in his law.
+
+    A number, a helper, an array, a prior, a name, a mark, a derivative.
+    """
 
     def make(number=1.0, helper=jnp.exp, array=(0.1, 0.2), name="E", slope=None, prior=dist.HalfNormal(1.0)):
         def mine(runs):

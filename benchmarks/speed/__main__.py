@@ -1,14 +1,16 @@
-"""lossband beside every rival: same rows, same priors, one machine, one order of processes, several repetitions.
+"""lossband beside every rival.
+
+Same rows, same priors, one machine, one order of processes, several repetitions.
 
     python -m benchmarks.speed --json speed.json                     # all of it
     python -m benchmarks.speed --group ours --group rivals --json speed.json
     python -m benchmarks.speed --group growth --json speed.json      # added to what is there
     python -m benchmarks.speed --repetitions 1 --rows 60 --samples 50 --limit 60
 
-Every repetition of a row is a process of its own, and all rows run once before any runs again. "start to posterior" is
-from the process's start, imports and compilation included; ESS a second is the smaller of the bulk and tail ESS, of the
-worst of all coefficients, over the seconds that are left without them. JSON holds every repetition, the machine,
-threads and versions.
+Every repetition of a row is a process of its own, and all rows run once before any runs again. "start to
+posterior" is from the process's start, imports and compilation included; ESS a second is the smaller of the
+bulk and tail ESS, of the worst of all coefficients, over the seconds that are left without them. JSON holds
+every repetition, the machine, threads and versions.
 """
 
 import argparse

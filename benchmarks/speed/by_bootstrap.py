@@ -1,4 +1,7 @@
-"""What papers do instead of sampling: a fit by Huber's loss from a grid of starts, or simple-scaling-laws, bootstrapped."""
+"""What papers do instead of sampling.
+
+A fit by Huber's loss from a grid of starts, or simple-scaling-laws, bootstrapped.
+"""
 
 import time
 import warnings
@@ -9,7 +12,10 @@ from benchmarks import huber, simple_laws
 
 
 def run_huber(table, *, num_bootstraps=1000, seed=0):
-    """(seconds by phase, refits of the coefficients as one chain): start grid, L-BFGS, 1,000 bootstraps, by scipy."""
+    """(seconds by phase, refits of the coefficients as one chain).
+
+    Start grid, L-BFGS, 1,000 bootstraps, by scipy.
+    """
     started = time.perf_counter()
     ln_A, ln_B, ln_E, alpha, beta = huber.refits(table, num_bootstraps=num_bootstraps, seed=seed).T
     draws = {"E": np.exp(ln_E), "alpha": alpha, "beta": beta, "ln A_natural": ln_A, "ln B_natural": ln_B}
@@ -17,7 +23,10 @@ def run_huber(table, *, num_bootstraps=1000, seed=0):
 
 
 def run_simple(table, *, num_bootstraps=None, seed=0):
-    """(seconds by phase, nothing): simple-scaling-laws at its default settings, which the process pool of its own shares."""
+    """(seconds by phase, nothing).
+
+    Simple-scaling-laws at its default settings, which the process pool of its own shares.
+    """
     started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

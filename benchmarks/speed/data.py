@@ -1,4 +1,7 @@
-"""The tables that are timed: two published sweeps, many curves with autocorrelated noise, one long curve, simulated sweeps."""
+"""The tables that are timed.
+
+Two published sweeps, many curves with autocorrelated noise, one long curve, simulated sweeps.
+"""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +12,10 @@ SEED = 0
 
 
 def chinchilla():
-    """The 240 runs of Hoffmann et al. 2022 (five of epoch's 245 digitised points left out, as everybody does)."""
+    """The 240 runs of Hoffmann et al.
+
+    2022 (five of epoch's 245 digitised points left out, as everybody does).
+    """
     (sweep,) = (sweep for sweep in sets.sweeps() if sweep.set == "chinchilla")
     return sweep.rows[["run", "params", "tokens", "loss"]]
 
@@ -22,7 +28,9 @@ def isodepth():
 
 
 def many_curves(rows=5000, runs=20):
-    """`runs` training runs of one size, evenly spaced in tokens: 1.8 + 2.2 (D / 1e9)^-.35, 1 % white noise, 2 % OU noise.
+    """`runs` training runs of one size, evenly spaced in tokens.
+
+    1.8 + 2.2 (D / 1e9)^-.35, 1 % white noise, 2 % OU noise.
 
     The OU noise has a length of .3 in ln tokens.
     """

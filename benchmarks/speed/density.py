@@ -1,12 +1,15 @@
-r"""The density that every sampler is given: lossband's `chinchilla` with Student-t noise and no drift, restated.
+r"""The density that every sampler is given.
+
+Lossband's `chinchilla` with Student-t noise and no drift, restated.
 
     ln y_i ~ StudentT(4, ln L(N_i, D_i), sigma),   L = E + A (N / N0)^-alpha + B (D / D0)^-beta
 
-E / least ~ LogNormal(ln .65, .5), A / typical and B / typical ~ LogNormal(ln .2, 1), alpha ~ LogNormal(ln .28, .4),
-beta ~ LogNormal(ln .32, .45), sigma / spread ~ LogNormal(ln .03, 1.2); least, typical and spread are the smallest and the
-median loss and the standard deviation of ln loss, N0 and D0 the geometric means. In natural units the coefficients are
-A_natural = A N0^alpha and B_natural = B D0^beta, whose priors, given alpha and beta, are LogNormal too: the same
-posterior in other coordinates. A test holds all of it against lossband's own potential.
+E / least ~ LogNormal(ln .65, .5), A / typical and B / typical ~ LogNormal(ln .2, 1), alpha ~ LogNormal(ln
+.28, .4), beta ~ LogNormal(ln .32, .45), sigma / spread ~ LogNormal(ln .03, 1.2); least, typical and spread
+are the smallest and the median loss and the standard deviation of ln loss, N0 and D0 the geometric means. In
+natural units the coefficients are A_natural = A N0^alpha and B_natural = B D0^beta, whose priors, given alpha
+and beta, are LogNormal too: the same posterior in other coordinates. A test holds all of it against
+    lossband's own potential.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""Growth: rows against seconds and megabytes, and data sets against fits a second; a process for each size."""
+"""Growth: rows against seconds and megabytes, and data sets against fits a second.
+
+A process for each size.
+"""
 
 import json
 import resource
@@ -23,7 +26,10 @@ BATCH = 16
 
 
 def rows(kind, count):
-    """One curve of `count` rows, drift off: a gradient's cost, peak memory, and the seconds of a fit where it is not too long."""
+    """One curve of `count` rows, drift off.
+
+    A gradient's cost, peak memory, and the seconds of a fit where it is not too long.
+    """
     import lossband as lb
     from lossband.model.problem import pose
 
@@ -120,7 +126,10 @@ def _held(post):
 
 
 def thinned(kind, count):
-    """One curve of `count` rows and its bins by `lb.thin`: how far apart their posteriors' means and sds are."""
+    """One curve of `count` rows and its bins by `lb.thin`.
+
+    How far apart their posteriors' means and sds are.
+    """
     import lossband as lb
 
     from .quality import disagreement, moments
@@ -172,7 +181,10 @@ def everything(longest, most, *, stores, limit):
 
 
 def table(what, kinds, counts, *, stores, limit):
-    """The figures of every kind and count, `{kind: {count: figures}}`; a size that does not finish ends its kind."""
+    """The figures of every kind and count, `{kind: {count: figures}}`.
+
+    A size that does not finish ends its kind.
+    """
     report = {}
     for kind in kinds:
         report[kind] = {}

@@ -24,7 +24,10 @@ def model(numbers):
 
 
 def run(table, *, natural, num_samples, num_chains, seed, nutpie, num_warmup=None):
-    """(seconds by phase, draws, gradients after warm-up); warm-up and sampling share their time by their gradients."""
+    """(seconds by phase, draws, gradients after warm-up).
+
+    Warm-up and sampling share their time by their gradients.
+    """
     started = time.perf_counter()
     if nutpie:
         import nutpie as sampler

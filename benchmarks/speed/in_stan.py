@@ -30,7 +30,10 @@ model {
 
 
 def run(table, *, natural, num_samples, num_chains, seed, num_warmup=None):
-    """(seconds by phase, draws, gradients after warm-up); warm-up and sampling share their time by their gradients."""
+    """(seconds by phase, draws, gradients after warm-up).
+
+    Warm-up and sampling share their time by their gradients.
+    """
     import stan
 
     numbers, code = Numbers.of(table, natural), MODEL

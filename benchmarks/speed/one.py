@@ -1,6 +1,7 @@
 """One row, once, in this process: prints its figures as a line of JSON.
 
-python -m benchmarks.speed.one "NumPyro, centred" '{"seed": 3, "num_samples": 100}' '{"rows": 60}' 1732000000.0
+python -m benchmarks.speed.one "NumPyro, centred" '{"seed": 3, "num_samples": 100}' '{"rows": 60}'
+1732000000.0
 """
 
 import importlib

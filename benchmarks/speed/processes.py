@@ -30,8 +30,8 @@ def repeat(row, seed, *, options, cut, limit, stores):
 def process(module, arguments, cache, *, limit):
     """The last line of JSON that `python -m module arguments... (the time now)` prints, or `{"failed": why}`.
 
-    Bytecode is kept, as in any ordinary installation, whatever this machine's environment says: compiling the libraries'
-    sources anew would be most of every start.
+    Bytecode is kept, as in any ordinary installation, whatever this machine's environment says: compiling the
+    libraries' sources anew would be most of every start.
     """
     settings = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     settings |= {"XDG_CACHE_HOME": str(cache), "PYTHONPYCACHEPREFIX": str(bytecode())}

@@ -1,4 +1,7 @@
-"""How good draws are: R-hat, effective sample sizes, and whether two samplers agree within Monte Carlo error."""
+"""How good draws are.
+
+R-hat, effective sample sizes, and whether two samplers agree within Monte Carlo error.
+"""
 
 import numpy as np
 

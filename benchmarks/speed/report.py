@@ -54,7 +54,10 @@ def _version(name):
 
 
 def lines(results):
-    """Rows of the table, dicts of medians, from `{row name: [repetition, ...]}`; warm fits get a row of their own."""
+    """Rows of the table, dicts of medians, from `{row name: [repetition, ...]}`.
+
+    Warm fits get a row of their own.
+    """
     reference = _moments(results.get(REFERENCE, []))
     for name, repetitions in results.items():
         good = [each for each in repetitions if "failed" not in each]
@@ -77,7 +80,10 @@ def lines(results):
 
 
 def _judged(name, repetitions, reference):
-    """ESS a second and the like; whether the draws agree with lossband's where both sample the same density."""
+    """ESS a second and the like.
+
+    Whether the draws agree with lossband's where both sample the same density.
+    """
     if "ess_bulk" not in repetitions[0]:
         return {}
     report = {key: median(each[key] for each in repetitions) for key in ("rhat", "ess_bulk", "ess_tail")}

@@ -23,7 +23,10 @@ def folder():
 
 
 def remembered(identity, make):
-    """The plain data that `make()` gives, kept in the folder under text that tells it apart; made each time if that is None."""
+    """The plain data that `make()` gives, kept in the folder under text that tells it apart.
+
+    Made each time if that is None.
+    """
     if identity is None:
         return make()
     path = folder() / f"{digest('plain', identity, *about_code())}.json"
@@ -36,13 +39,19 @@ def remembered(identity, make):
 
 
 def about_code():
-    """Texts of the code that anything kept here was made by: the libraries' versions, and the package's own hash."""
+    """Texts of the code that anything kept here was made by.
+
+    The libraries' versions, and the package's own hash.
+    """
     return [*(f"{name} {version(name)}" for name in LIBRARIES), package_hash()]
 
 
 @functools.cache
 def package_hash():
-    """A hash of the package's sources, names and contents: whoever edits one of them makes everything anew."""
+    """A hash of the package's sources, names and contents.
+
+    Whoever edits one of them makes everything anew.
+    """
     home = Path(__file__).parent
     sources = sorted(home.rglob("*.py"))
     return digest(*(f"{path.relative_to(home).as_posix()}\n{path.read_text()}" for path in sources))

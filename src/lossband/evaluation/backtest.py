@@ -20,9 +20,10 @@ class Backtest:
     """Forecasts of hidden rows, and how they did.
 
     frame: one row a hidden measurement and cut-off: `hidden` (how many values of `by` were hidden, or which
-        share), the run and inputs, `loss`, the band's columns, `extrapolation` in decades, and the scores of ln
-        loss: `pit`, `crps`, `log_score` (the exact mixture over the draws), `bias` (ln median - ln loss: above zero the forecast is too high), and
-        `inside_50`, `inside_90`, ...
+        share), the run and inputs, `loss`, the band's columns, `extrapolation` in decades, and the scores of
+        ln
+        loss: `pit`, `crps`, `log_score` (the exact mixture over the draws), `bias` (ln median - ln loss:
+        above zero the forecast is too high), and `inside_50`, `inside_90`, ...
     posteriors: the fit of each cut-off.
     levels: of the bands.
     """
@@ -32,15 +33,15 @@ class Backtest:
     levels: tuple = field(default=LEVELS)
 
     def calibration(self, by=None):
-        """Observed coverage and scores, one row a value of `by` (a column of the frame, or several), and one for all.
+        """Observed coverage and scores, one row per value of `by` (a column, or several), and one for all.
 
         Returns:
-            a frame: `rows`, `runs`; `cover_50`, `cover_90`, ... the observed coverage, and for the 90 % band (or the widest
-            below it) `cover_90_lo`, `cover_90_hi`, its 90 % interval with a run as one piece of evidence;
-            `pit_mean` (one half if unbiased); `bias` of ln loss; `crps` and `log_score` of ln loss; `width_90`,
-            the mean width of that band over the median. A column with more than twelve values is cut into
-            quarters. `attrs["notes"]` says where it fails, and the likely cause: a law too rigid or too steep, badly
-            tuned small runs, a drift prior too tight, unequal noise.
+            a frame: `rows`, `runs`; `cover_50`, `cover_90`, ... the observed coverage, and for the 90 % band
+            (or the widest below it) `cover_90_lo`, `cover_90_hi`, its 90 % interval with a run as one piece
+            of evidence; `pit_mean` (one half if unbiased); `bias` of ln loss; `crps` and `log_score` of ln
+            loss; `width_90`, the mean width of that band over the median. A column with more than twelve
+            values is cut into quarters. `attrs["notes"]` says where it fails, and the likely cause: a law too
+            rigid or too steep, badly tuned small runs, a drift prior too tight, unequal noise.
         """
         frame = self.frame
         keys = [] if by is None else [by] if isinstance(by, str) else list(by)
@@ -82,11 +83,13 @@ def backtest(runs, law=None, *, by="params", hide=None, share=None, levels=LEVEL
     Args:
         runs: as in `fit`.
         law: as in `fit`.
-        by: the column whose largest values are hidden ("params", "tokens", "loops", "flops", ...), a run going
-            with its largest row, so that no run is on both sides; or "end", for the end of every run's curve.
+        by: the column whose largest values are hidden ("params", "tokens", "loops", "flops", ...), a run
+            going with its largest row, so that no run is on both sides; or "end", for the end of every run's
+            curve.
         hide: how many distinct values to hide, or several numbers for several cut-offs. Default: 1.
         share: instead, which share of the distinct values (of each curve's rows, for by="end") to hide.
         levels: of the bands.
+        columns: the user's column names, {"N": "params"}.
         options: of `fit`: noise, drift, num_samples, seed, ...
 
     Returns:
@@ -120,7 +123,8 @@ def _hidden(table, by, cut, is_share):
             )
         if (clock := clock_of(table)) is None:
             raise InputError(
-                "by='end' needs to know the order of a run's points, and the table has neither tokens nor step.",
+                "by='end' needs to know the order of a run's points, and the table has neither tokens "
+                "nor step.",
                 "Add one of them, or hide by another column.",
             )
         rank = table.groupby("run")[clock].rank(method="first")
@@ -135,7 +139,8 @@ def _hidden(table, by, cut, is_share):
         count = max(1, round(cut * len(values))) if is_share else cut
         if not 0 < count < len(values):
             raise InputError(
-                f"hide= asks for {cut} of the {len(values)} distinct values of {by}; at least one must stay on each side.",
+                f"hide= asks for {cut} of the {len(values)} distinct values of {by}; at least one must "
+                "stay on each side.",
                 f"Hide between 1 and {len(values) - 1}.",
             )
         mask = (largest >= values[-count]).to_numpy()

@@ -14,7 +14,8 @@ def _quarters(values):
 def diagnose(table, parts, main):
     """What a calibration table says: where the coverage fails, and the likely cause.
 
-    A row of the table is judged by an interval so wide that true bands draw a note in one table of ten, however many rows it has.
+    A row of the table is judged by an interval so wide that true bands draw a note in one table of ten,
+    however many rows it has.
 
     Args:
         table: of `Backtest.calibration`.
@@ -31,7 +32,8 @@ def diagnose(table, parts, main):
         low, high = score.coverage_interval(inside, rows["run"].to_numpy(), level=1 - 0.1 / len(parts))
         if high < nominal:
             notes.append(
-                f"{where}: the {main} % band covers {rate:.0%} ({low:.0%} to {high:.0%}); {_cause(rows, main)}."
+                f"{where}: the {main} % band covers {rate:.0%} ({low:.0%} to {high:.0%}); "
+                f"{_cause(rows, main)}."
             )
         elif low > nominal:
             notes.append(f"{where}: the {main} % band covers {rate:.0%}: wider than it need be.")
@@ -39,7 +41,7 @@ def diagnose(table, parts, main):
 
 
 def _cause(rows, main):
-    """The likely cause of a band that misses, from where the measurements lie in it, how far out, and in which runs."""
+    """The likely cause of a band that misses: by place in the band, by distance, by run."""
     error = (
         (rows["bias"] / np.log(rows[f"hi_{main}"] / rows[f"lo_{main}"])).abs().to_numpy()
     )  # in widths of the band
@@ -55,8 +57,14 @@ def _cause(rows, main):
     if grows:
         return "the forecast is centred and too narrow, the more so the farther out: a drift prior too tight"
     if _unequal(error, rows["run"].to_numpy()):
-        return "the forecast is centred and too narrow for some runs only: the noise is not equal, or runs differ"
-    return "the forecast is centred and too narrow, alike near and far: more noise than in the rows that were fitted"
+        return (
+            "the forecast is centred and too narrow for some runs only: "
+            "the noise is not equal, or runs differ"
+        )
+    return (
+        "the forecast is centred and too narrow, alike near and far: "
+        "more noise than in the rows that were fitted"
+    )
 
 
 def _grows(error, distance):

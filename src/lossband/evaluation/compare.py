@@ -1,13 +1,14 @@
 r"""Law choice: score laws on rows that were hidden from them, weigh them, and average their forecasts.
 
-Stacking weights maximise the log score of the mixture over the rows that leave-future-out hides above several cut-offs o in compute,
-under a Dirichlet prior; leave-run-out, which scores interpolation, takes no part in them:
+Stacking weights maximise the log score of the mixture over the rows that leave-future-out hides above several
+cut-offs o in compute, under a Dirichlet prior; leave-run-out, which scores interpolation, takes no part in
+them:
 
     w = argmax  sum_o mean_{i in o} ln sum_k w_k p_k(y_i)  +  (1 / K) sum_k ln w_k
 
-Rows above one cut-off share one forecast, so a cut-off counts as one piece of evidence; there are few of them, so the prior,
-worth one cut-off, pulls the K weights towards equal ones. Source: Yao et al. 2018, Bayesian Analysis 13(3), eq. 4, with
-leave-future-out in place of leave-one-out (Buerkner et al. 2020).
+Rows above one cut-off share one forecast, so a cut-off counts as one piece of evidence; there are few of
+them, so the prior, worth one cut-off, pulls the K weights towards equal ones. Source: Yao et al. 2018,
+Bayesian Analysis 13(3), eq. 4, with leave-future-out in place of leave-one-out (Buerkner et al. 2020).
 """
 
 import numpy as np
@@ -39,18 +40,24 @@ def compare(
     """Score fitted laws on rows hidden from refits of them: the largest, and whole runs; and weigh them.
 
     Args:
-        posteriors: name -> `Posterior`, all of the same measurements. Law, noise and drift are each one's own.
+        posteriors: name -> `Posterior`, all of the same measurements. Law, noise and drift are each one's
+            own.
         cuts: at most so many cut-offs in compute for leave-future-out.
         folds: folds of leave-run-out.
         group: what goes into one fold as a whole: "run", or an input ("params": leave sizes out).
-        num_warmup, num_samples, seed, batch, progress: of the refits, as in `fit_many`.
+        num_warmup: of the refits, as in `fit_many`.
+        num_samples: of the refits, as in `fit_many`.
+        seed: of the refits, as in `fit_many`.
+        batch: of the refits, as in `fit_many`.
+        progress: of the refits, as in `fit_many`.
 
     Returns:
-        a frame, one row a law, the heaviest first: `weight`, the stacking weight; for rows hidden above the cut-offs
-        `future_elpd` (mean log score of ln loss a row, nats) with its standard error `future_elpd_se`,
-        `future_behind` (how far behind the best law) and `future_behind_se`, `future_crps`, `future_cover_50`,
-        `future_cover_90`, `future_rows`; the same with `run_` for leave-run-out; `notes`. Standard errors count a run
-        as one piece of evidence. `attrs["notes"]` has the notes that concern all laws.
+        a frame, one row a law, the heaviest first: `weight`, the stacking weight; for rows hidden above the
+        cut-offs `future_elpd` (mean log score of ln loss a row, nats) with its standard error
+        `future_elpd_se`, `future_behind` (how far behind the best law) and `future_behind_se`, `future_crps`,
+        `future_cover_50`, `future_cover_90`, `future_rows`; the same with `run_` for leave-run-out; `notes`.
+        Standard errors count a run as one piece of evidence. `attrs["notes"]` has the notes that concern all
+        laws.
 
     Raises:
         InputError: fewer than two laws, or laws fitted to different measurements.
@@ -83,7 +90,8 @@ def average(posteriors, *, weights=None, **options):
 
     Args:
         posteriors: name -> `Posterior`, all of the same measurements.
-        weights: name -> weight, for instance `compare(...)["weight"]`; by default they are found by leave-future-out.
+        weights: name -> weight, for instance `compare(...)["weight"]`; by default they are found by
+            leave-future-out.
         options: of `compare`: cuts, num_samples, seed, ...
 
     Returns:
@@ -122,10 +130,15 @@ def averaged_many(
 
     Args:
         tables: as in `fit_many`.
-        laws: names of laws, or name -> options of `fit` that pose a model: {"plain": {"law": "chinchilla", "drift": None}}.
+        laws: names of laws, or name -> options of `fit` that pose a model: {"plain": {"law": "chinchilla",
+            "drift": None}}.
         cuts: at most so many cut-offs for leave-future-out.
         least: pad all arrays to at least this shape, so that fewer programs are compiled.
-        num_warmup, num_samples, seed, batch, progress: as in `fit_many`, for the fits and the refits.
+        num_warmup: as in `fit_many`, for the fits and the refits.
+        num_samples: as in `fit_many`, for the fits and the refits.
+        seed: as in `fit_many`, for the fits and the refits.
+        batch: as in `fit_many`, for the fits and the refits.
+        progress: as in `fit_many`, for the fits and the refits.
 
     Returns:
         a list of `Posterior`, in the order of the tables.
@@ -172,12 +185,18 @@ def _columns(scores, scheme):
 
 def _fold_notes(plans, folds):
     if len(plans["run"]) < folds:
-        text = f"{len(plans['run'])} of {folds} folds could be fitted without their runs: the others leave too little."
+        text = (
+            f"{len(plans['run'])} of {folds} folds could be fitted without their runs: "
+            "the others leave too little."
+        )
         yield Note("few-folds", text)
 
 
 def _healthy(posteriors):
-    """Names of the laws whose fits can be used, and name -> notes on those left out; none is if all would be."""
+    """Names of the laws whose fits can be used, and name -> notes on those left out.
+
+    None is if all would be.
+    """
     ill = {name: "; ".join(_ills(post)) for name, post in posteriors.items()}
     kept = [name for name in posteriors if not ill[name]]
     if not kept:
@@ -190,7 +209,10 @@ def _healthy(posteriors):
 
 
 def _ills(post):
-    """What is wrong with a fit. The bounds are looser than those of its notes, which warn before the forecasts suffer."""
+    """What is wrong with a fit.
+
+    The bounds are looser than those of its notes, which warn before the forecasts suffer.
+    """
     health = post.health
     if health.pareto_k is not None:
         return [f"Pareto k {health.pareto_k:.2f}"] if not health.pareto_k < PARETO_K else []
@@ -216,6 +238,7 @@ def _check(posteriors):
         )
         if not same:
             raise InputError(
-                f"{first!r} and {name!r} were fitted to different measurements; their scores cannot be compared.",
+                f"{first!r} and {name!r} were fitted to different measurements; their scores cannot be "
+                "compared.",
                 "Fit both to the same rows, in the same order.",
             )

@@ -1,7 +1,8 @@
 """Refits without some rows: which rows to hide, and how well each law forecasts what it did not see.
 
-Leave-future-out hides everything above a cut-off in compute, which is the question that a scaling law is asked.
-Leave-run-out hides whole runs (or sizes) anywhere, which is interpolation: it tells how well a law describes.
+Leave-future-out hides everything above a cut-off in compute, which is the question that a scaling law is
+asked. Leave-run-out hides whole runs (or sizes) anywhere, which is interpolation: it tells how well a law
+describes.
 """
 
 import numpy as np
@@ -19,8 +20,9 @@ SCORES = ("log_score", "crps", "inside_50", "inside_90")
 def future(problems, cuts):
     """Which rows leave-future-out hides: masks `(row,)`, one a cut-off in compute, at most `cuts` of them.
 
-    Cut-offs fall into the widest gaps of ln compute, at least a tenth of a decade apart. Each leaves every law of `problems` twice as
-    many rows as it has coefficients, and three values of each of its inputs; they are spread evenly over those that do.
+    Cut-offs fall into the widest gaps of ln compute, at least a tenth of a decade apart. Each leaves every
+    law of `problems` twice as many rows as it has coefficients, and three values of each of its inputs; they
+    are spread evenly over those that do.
     """
     problems = list(problems)
     reference = widest(problems)
@@ -31,7 +33,10 @@ def future(problems, cuts):
 
 
 def runs_out(frame, problems, group, folds, seed):
-    """Which rows leave-run-out hides: masks `(row,)`, one a fold of whole groups; folds that leave too little are left out."""
+    """Which rows leave-run-out hides: masks `(row,)`, one a fold of whole groups.
+
+    Folds that leave too little are left out.
+    """
     if group not in frame:
         raise InputError(
             f"group= names {group!r}, and the fitted rows have {listed(frame.columns)}.", "Name one of them."
@@ -44,7 +49,9 @@ def runs_out(frame, problems, group, folds, seed):
 
 
 def hidden_scores(sets, plans, sampler, **options):
-    """Refit every law without each mask's rows, and score its forecasts of them; one law's refits run together.
+    """Refit every law without each mask's rows, and score its forecasts of them.
+
+    One law's refits run together.
 
     Args:
         sets: a list of name -> `Problem`, the laws of one table each.
@@ -53,8 +60,8 @@ def hidden_scores(sets, plans, sampler, **options):
         options: of `lossband.inference.batches.sample`: seed, batch, progress.
 
     Returns:
-        a list of frames, one row a hidden row, law, scheme and cut: `law`, `scheme`, `cut`, `row`, `run` and the scores of ln
-        loss; and law -> how many of its refits have an R-hat above 1.05.
+        a list of frames, one row a hidden row, law, scheme and cut: `law`, `scheme`, `cut`, `row`, `run` and
+        the scores of ln loss; and law -> how many of its refits have an R-hat above 1.05.
     """
     scores, ill = [[] for _ in sets], {}
     for name in dict.fromkeys(name for problems in sets for name in problems):

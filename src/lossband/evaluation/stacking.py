@@ -7,10 +7,16 @@ from ..errors import Note
 
 
 def weigh_laws(scores, names):
-    """Stacking weights from leave-future-out: name -> weight, and notes. Without a cut-off all laws weigh the same."""
+    """Stacking weights from leave-future-out: name -> weight, and notes.
+
+    Without a cut-off all laws weigh the same.
+    """
     rows = scores[scores["scheme"] == "future"]
     if rows.empty:
-        text = "too few sizes or budgets to hide the largest and fit the rest: all laws weigh the same. Add smaller runs."
+        text = (
+            "too few sizes or budgets to hide the largest and fit the rest: all laws weigh the same. "
+            "Add smaller runs."
+        )
         return dict.fromkeys(names, 1 / len(names)), [Note("no-future", text)]
     density = rows.pivot(index=["cut", "row"], columns="law", values="log_score")[names]
     weights = stacking_weights(density.to_numpy(), density.index.get_level_values("cut"))
@@ -22,13 +28,16 @@ def weigh_laws(scores, names):
 
 
 def stacking_weights(log_density, cut, *, iterations=2000):
-    """Weights `(law,)` that maximise the mixture's log score, each cut-off one piece of evidence: see the module.
+    """Weights `(law,)` that maximise the mixture's log score, each cut-off one piece of evidence.
+
+    See the module.
 
     The objective is concave; expectation-maximisation climbs it without a step size.
 
     Args:
         log_density: `(row, law)` log score of each hidden row.
         cut: `(row,)` label of the row's cut-off.
+        iterations: of the EM algorithm.
     """
     _, code, size = np.unique(np.asarray(cut), return_inverse=True, return_counts=True)
     share, num_laws = 1 / size[code], log_density.shape[1]
@@ -42,7 +51,7 @@ def stacking_weights(log_density, cut, *, iterations=2000):
 
 
 def clustered_se(values, run):
-    """Standard error of the mean of `values` `(row,)`, a run as one piece of evidence (Liang and Zeger 1986)."""
+    """Standard error of the mean of `values` `(row,)`, runs as clusters (Liang and Zeger 1986)."""
     values = np.asarray(values, dtype=float)
     totals = pd.Series(values - values.mean()).groupby(np.asarray(run)).sum()
     if len(totals) < 2:

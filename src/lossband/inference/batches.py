@@ -1,4 +1,7 @@
-"""Batches: problems of one model and size together in one program, here or by an executor, kept in a folder."""
+"""Batches.
+
+Problems of one model and size together in one program, here or by an executor, kept in a folder.
+"""
 
 import os
 import warnings
@@ -32,7 +35,9 @@ BLOCK = 100  # draws a call of the compiled program: the unit of the progress ba
 
 
 def sample(problems, sampler, *, seed=0, progress=None, batch=16, executor=None, folder=None):
-    """Posteriors of problems, in their order; a problem whose drift is averaged is fitted as each of its `components`.
+    """Posteriors of problems, in their order.
+
+    A problem whose drift is averaged is fitted as each of its `components`.
 
     Args:
         problems: `Problem`s.
@@ -55,7 +60,10 @@ def sample(problems, sampler, *, seed=0, progress=None, batch=16, executor=None,
 
 
 def _fits(problems, sampler, seed, progress, batch, executor, folder):
-    """The `Fit` of each problem: those of one model and one size run together, and those in the folder are read."""
+    """The `Fit` of each problem.
+
+    Those of one model and one size run together, and those in the folder are read.
+    """
     options = sampler, seed
     paths = [folder and Path(folder) / f"{_name(problem, options)}.nc" for problem in problems]
     fits = [_kept(*each) for each in zip(paths, problems, strict=True)]
@@ -72,11 +80,14 @@ def _fits(problems, sampler, seed, progress, batch, executor, folder):
 
 
 def fit_weights(fits):
-    """Weights of fits to one table, name -> number: proportional to exp(e times the expected log density per row).
+    """Weights of fits to one table, name -> number.
 
-    The expected log density of new rows like the training rows is WAIC's (Watanabe 2010). A fit that describes the
-    rows worse by a nat each is nearly left out, and fits that describe them alike weigh the same, however many rows
-    there are: what is seen inside the data says little of which fit forecasts better (benchmarks/README.md).
+    Proportional to exp(e times the expected log density per row).
+
+    The expected log density of new rows like the training rows is WAIC's (Watanabe 2010). A fit that
+    describes the rows worse by a nat each is nearly left out, and fits that describe them alike weigh the
+    same, however many rows there are: what is seen inside the data says little of which fit forecasts better
+        (benchmarks/README.md).
 
     Args:
         fits: name -> `Fit`.
@@ -103,17 +114,22 @@ def _chunks(problems, fits, batch, *, whole):
 
 
 def _together(batch, largest):
-    """How many problems one program takes, of groups of which the largest has so many; the last of a group is padded to it.
+    """How many problems one program takes, of groups of which the largest has so many.
 
-    On a processor, where they run one after another, padding costs as much as fits do: less than a sixteenth of the largest group, and several
-    together only because a call of a program has a cost of its own.
+    The last of a group is padded to it.
+
+    On a processor, where they run one after another, padding costs as much as fits do: less than a sixteenth
+    of the largest group, and several together only because a call of a program has a cost of its own.
     """
     wanted = max(jax.device_count(), largest // 16) if jax.default_backend() == "cpu" else largest
     return min(batch, wanted)
 
 
 def _run(executor, jobs, bar):
-    """Results of `fit_chunk` on each job, in order, as they come: here on all cores, or wherever the executor says."""
+    """Results of `fit_chunk` on each job, in order, as they come.
+
+    Here on all cores, or wherever the executor says.
+    """
     if executor is None and len(jobs) > 1 and jax.default_backend() == "cpu":
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             yield from pool.map(lambda job: fit_chunk(*job, bar), jobs)
@@ -150,7 +166,8 @@ def _name(problem, options):
     identity = computed(problem.model.fitted, problem.size)
     if identity is None:
         raise InputError(
-            f"folder= cannot keep fits of the law {problem.model.law.name!r}: it calls back into Python, so that "
+            f"folder= cannot keep fits of the law {problem.model.law.name!r}: it calls back into Python, "
+            "so that "
             "nobody can say whether it is still the same.",
             "Leave folder= out.",
         )
@@ -167,7 +184,10 @@ def _kept(path, problem):
 
 
 def fit_chunk(problems, size, sampler, seed, bar=None):
-    """The `Fit`s of problems of one model and one size, by programs that take `size` of them: a unit of work for any process."""
+    """The `Fit`s of problems of one model and one size, by programs that take `size` of them.
+
+    A unit of work for any process.
+    """
     bar = _bar(False, 1) if bar is None else bar
     parts = [problems[i : i + size] for i in range(0, len(problems), size)]
     with double(), OneThread():
@@ -183,7 +203,10 @@ def _num_steps(sampler):
 
 
 def _sample(problems, wanted, sampler, seed, bar):
-    """Fits of the first `wanted` problems of one model and one size; every array has a leading axis of problems."""
+    """Fits of the first `wanted` problems of one model and one size.
+
+    Every array has a leading axis of problems.
+    """
     num_chains, num_samples = sampler.num_chains, sampler.num_samples
     devices = spread(len(problems), num_chains)
     with TRACING:
@@ -209,7 +232,8 @@ def _sample(problems, wanted, sampler, seed, bar):
     each = jax.tree.map(np.asarray, (stats, kept, found, prior))
     with TRACING:
         return [
-            _fit(p, *jax.tree.map(lambda leaf: leaf[i], each), seed) for i, p in enumerate(problems[:wanted])
+            _fit(p, *jax.tree.map(lambda leaf, i=i: leaf[i], each), seed)
+            for i, p in enumerate(problems[:wanted])
         ]
 
 
@@ -230,7 +254,7 @@ def _nuts(draw, runs, measured, chains, sampler, bar):
 
 
 def _laplace(draws, weights, log_weights, found, shape, seed):
-    """Importance-corrected draws as one block, and what was found with the Pareto k and the effective draws."""
+    """Importance-corrected draws as one block; what was found, with the Pareto k and the effective draws."""
     chosen, k, effective = zip(*(laplace.correct(each, shape, seed) for each in log_weights), strict=True)
     kept = {
         name: np.stack([of_one[i] for of_one, i in zip(values, chosen, strict=True)])

@@ -1,4 +1,7 @@
-"""One thread for linear algebra: on matrices of some tens of columns, waking other threads costs five times the work itself."""
+"""One thread for linear algebra.
+
+On matrices of some tens of columns, waking other threads costs five times the work itself.
+"""
 
 import threading
 
@@ -9,11 +12,15 @@ _USERS = []  # who is inside at present; the last one to leave puts back what th
 
 
 class OneThread:
-    """While any thread of this process is inside, BLAS and LAPACK use one thread each; what they used before comes back after."""
+    """While any thread of this process is inside, BLAS and LAPACK use one thread each.
+
+    What they used before comes back after.
+    """
 
     limits = None
 
     def __enter__(self):
+        """Limit BLAS to one thread, unless somebody has done so already."""
         with _LOCK:
             if not _USERS:
                 OneThread.limits = ThreadpoolController().limit(limits=1, user_api="blas")
@@ -21,6 +28,7 @@ class OneThread:
             _USERS.append(self)
 
     def __exit__(self, *error):
+        """Lift the limit when nobody needs it any more."""
         with _LOCK:
             _USERS.remove(self)
             if not _USERS:

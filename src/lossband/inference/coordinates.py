@@ -1,20 +1,21 @@
 r"""Where NUTS moves: a vector of coordinates in which loss laws are close to Gaussian.
 
-The data fix the loss at the centre of the inputs and its slopes there far better than they fix E, A and alpha by
-themselves. So in place of ln E, ln A, ln alpha, ln B, ln beta, ... the sampler moves
+The data fix the loss at the centre of the inputs and its slopes there far better than they fix E, A and alpha
+by themselves. So in place of ln E, ln A, ln alpha, ln B, ln beta, ... the sampler moves
 
     ln(A + B + C + E)                          the level
     ln(alpha A), ln(beta B), ...               the local slopes; of a shifted input, ln(alpha A x0 / (x0 + t))
-    ln(A / (B + C + E)), ..., ln(C / E)        the shares, which the data may not see: each term over those after it and the floor
-    ln(t A / slope)                            a shift t, whose bend the data see: about t is slope / A times the centre
+    ln(A / (B + C + E)), ..., ln(C / E)    the shares: each term over those after it and the floor
+    ln(t A / slope)       a shift t, whose bend the data see
 
-and the rest as NumPyro's unconstrained values. The shares are free: however little of the loss is the floor's, no wall is near,
-where coordinates of level, slopes and exponents would end at E = 0. And the last term takes from the floor without moving the others: a law
-samples last what the data hardly tell from it, as the loss due to few loops, or to few sizes. This change keeps the volume. Terms mark their
-sites (`infer={"slope": "alpha"}`, or `{"level": True}` for a coefficient without an exponent); the
-priors stay on the named coefficients. An exponent that is not sampled in its logarithm, as under a Beta prior, is moved
-as it is, and its coefficient by its share. A law without a floor keeps ln alpha in place of the share; one
-that marks nothing is sampled as it is.
+and the rest as NumPyro's unconstrained values. The shares are free: however little of the loss is the
+floor's, no wall is near, where coordinates of level, slopes and exponents would end at E = 0. And the last
+term takes from the floor without moving the others: a law samples last what the data hardly tell from it, as
+the loss due to few loops, or to few sizes. This change keeps the volume. Terms mark their sites
+(`infer={"slope": "alpha"}`, or `{"level": True}` for a coefficient without an exponent); the priors stay on
+the named coefficients. An exponent that is not sampled in its logarithm, as under a Beta prior, is moved as
+it is, and its coefficient by its share. A law without a floor keeps ln alpha in place of the share; one that
+marks nothing is sampled as it is.
 """
 
 from dataclasses import dataclass
@@ -42,11 +43,13 @@ class Space:
 
     @classmethod
     def of(cls, model, runs, measured):
+        """The space of a model on its arrays, found by tracing it once."""
         with numpyro.handlers.block(), numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
             model.likelihood(runs, measured)
         return cls(model, runs, measured, {name: site for name, site in trace.items() if is_latent(site)})
 
     def transform(self, name):
+        """The bijection from the reals to the support of a site."""
         return dist.biject_to(self.sites[name]["fn"].support)
 
     def logged(self, name):
@@ -60,12 +63,15 @@ class Space:
 
     @property
     def slopes(self):
-        """coefficient -> exponent, where both are sampled in logarithms."""
+        """Coefficient -> exponent, where both are sampled in logarithms."""
         return {a: alpha for a, alpha in self.marked("slope").items() if self.logged(alpha)}
 
     @property
     def shares(self):
-        """coefficient -> the site in whose place its share is moved: its exponent, or itself where that has no slope; in the law's order."""
+        """Coefficient -> the site in whose place its share is moved.
+
+        Its exponent, or itself where that has no slope; in the law's order.
+        """
         marked = self.marked("slope") | self.marked("level")
         return (
             {name: self.slopes.get(name, name) for name in self.sites if name in marked} if self.floor else {}
@@ -124,7 +130,10 @@ class Space:
         return shift if shift in self.sites else None
 
     def bend(self, name, free):
-        """ln of how many times steeper a coefficient's term would be at the centre without its shift; 0 without one."""
+        """Ln of how many times steeper a coefficient's term would be at the centre without its shift.
+
+        0 without one.
+        """
         if not (shift := self.shift(name)):
             return 0.0
         return jnp.log1p(self.transform(shift)(free[shift]) / self.sites[name]["infer"]["centre"])

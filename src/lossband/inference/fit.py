@@ -33,11 +33,13 @@ def fit(
     Args:
         runs: one row a measurement: a frame, or the path of a CSV file, with `loss` and the law's inputs, and
             optionally `run` (label), `loss_se` (known standard error). Columns as in `lossband.VOCABULARY`.
-        law: a name, a `Law`, or any NumPyro function of the runs. By default `capped` for a table with params and
-            tokens, and `power_saturated` for one with a single input.
-        noise: "student-t" or "normal" noise on ln loss, with "+run" (run effects) and "+ou" (autocorrelation).
+        law: a name, a `Law`, or any NumPyro function of the runs. By default `capped` for a table with params
+            and tokens, and `power_saturated` for one with a single input.
+        noise: "student-t" or "normal" noise on ln loss, with "+run" (run effects) and "+ou"
+            (autocorrelation).
         drift: "default", None for no departure from the law, or a `Drift` with other priors.
-        num_warmup, num_samples: draws a chain.
+        num_warmup: draws a chain.
+        num_samples: draws a chain.
         num_chains: chains, all advanced together.
         seed: same seed, same draws.
         method: "nuts", or "laplace" for a quick answer: draws around the mode, corrected by importance; its
@@ -75,17 +77,31 @@ def fit_many(
     folder=None,
     errors="raise",
 ):
-    """Fit one law to many tables: tables of one size class run together in one program, over all devices that JAX sees.
+    """Fit one law to many tables.
+
+    Tables of one size class run together in one program, over all devices that JAX sees.
 
     Args:
         tables: frames or CSV paths, as in `fit`.
+        law: as in `fit`.
+        noise: as in `fit`.
+        drift: as in `fit`.
+        num_warmup: as in `fit`.
+        num_samples: as in `fit`.
+        num_chains: as in `fit`.
+        seed: as in `fit`.
+        method: as in `fit`.
+        progress: as in `fit`.
+        columns: as in `fit`.
         batch: at most so many tables at once; it bounds the memory.
         executor: where the batches run: anything with the standard `submit(function, *args)`, such as
-            `concurrent.futures.ProcessPoolExecutor` (with its "spawn" context) or a Dask client's `get_executor()`.
-            Batches of workers that died run here. Answers do not depend on it.
-        folder: keep every posterior there as soon as its batch is done, and take from there those that are already
-            known for the same table, law, options and version: a run that was stopped goes on where it was.
-        errors: "raise", or "return" to put the `InputError` of an unusable table in its place and fit the others.
+            `concurrent.futures.ProcessPoolExecutor` (with its "spawn" context) or a Dask client's
+            `get_executor()`. Batches of workers that died run here. Answers do not depend on it.
+        folder: keep every posterior there as soon as its batch is done, and take from there those that are
+            already known for the same table, law, options and version: a run that was stopped goes on where
+                it was.
+        errors: "raise", or "return" to put the `InputError` of an unusable table in its place and fit the
+            others.
 
     Returns:
         a list of `Posterior`s in the order of the tables, each as `fit` would return it up to rounding.
@@ -117,12 +133,18 @@ def numpyro_model(runs, law=None, *, noise="student-t", drift="default", columns
     """The NumPyro model that `fit` samples, as a function of no arguments, for any NumPyro tool.
 
     Args:
-        runs, law, noise, drift, columns, seed: as in `fit`.
+        runs: as in `fit`.
+        law: as in `fit`.
+        noise: as in `fit`.
+        drift: as in `fit`.
+        columns: as in `fit`.
+        seed: as in `fit`.
         observe: condition on the measured losses; False samples them, for prior predictive draws. Heavy tails
             beside a drift enter as a scale mixture with the weights that `fit` finds at the mode.
 
     Returns:
-        a model with the law's sites, the scales, and `log_loss`, `(row,)`: the rows by run and time, then padding.
+        a model with the law's sites, the scales, and `log_loss`, `(row,)`: the rows by run and time, then
+        padding.
     """
     problem = pose(runs, law, noise=noise, drift=drift, columns=columns)
     arrays = problem.arrays

@@ -1,4 +1,7 @@
-"""The quick answer: draws from a heavy-tailed fit to the mode, corrected by importance, with their Pareto k."""
+"""The quick answer.
+
+Draws from a heavy-tailed fit to the mode, corrected by importance, with their Pareto k.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +19,8 @@ def propose(model, runs, measured, centre, factor, key, count):
     Where heavy tails are a mixture, it stays as it was at the mode: this is the quick answer.
 
     Returns:
-        `(count, d)` coordinates, `(count, k)` linear weights given them, and `(count,)` log importance weights, up to a constant.
+        `(count, d)` coordinates, `(count, k)` linear weights given them, and `(count,)` log importance
+        weights, up to a constant.
     """
     space = Space.of(model, runs, measured)
     keys = jax.random.split(key, 3)
@@ -37,8 +41,8 @@ def correct(log_weights, shape, seed):
     """Choose draws by their Pareto-smoothed weights (Vehtari et al. 2024, arXiv:1507.02646).
 
     Returns:
-        positions among the draws, of `shape` (chain, draw); the Pareto k of the weights (below 0.7 they can be
-        trusted); and the effective number of draws.
+        positions among the draws, of `shape` (chain, draw); the Pareto k of the weights (below 0.7 they can
+        be trusted); and the effective number of draws.
     """
     from arviz_stats.base import array_stats
 

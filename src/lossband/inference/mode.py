@@ -19,10 +19,10 @@ def find_mode(model, runs, measured, key, num_starts, num_prior):
 
     Returns:
         coordinates `(d,)`, a factor `(d, d)` with factor @ factor.T the Gaussian's covariance, the rows with
-        their Student-t mixture, a dict of scalars, and `num_prior` draws of the sites from the prior. The scalars:
-        `agreed`, the share of starts that reached this mode to within 0.1 in log density; `curvature_min`, the
-        smallest eigenvalue of the Hessian (<= 0: no Gaussian there); `gradient`, the size of the gradient in units
-        of the Gaussian's standard deviations.
+        their Student-t mixture, a dict of scalars, and `num_prior` draws of the sites from the prior. The
+        scalars: `agreed`, the share of starts that reached this mode to within 0.1 in log density;
+        `curvature_min`, the smallest eigenvalue of the Hessian (<= 0: no Gaussian there); `gradient`, the
+        size of the gradient in units of the Gaussian's standard deviations.
     """
     measured = weigh(measured, measured.mixture)
     space = Space.of(model, runs, measured)
@@ -44,11 +44,14 @@ def find_mode(model, runs, measured, key, num_starts, num_prior):
 
 
 def _climb(space, start):
-    """Newton's method in rounds; heavy tails enter after the first ones, by ECM, and in closed form in the last, where they have one.
+    """Newton's method in rounds.
 
-    ECM (expectation, conditional maximisation) raises the density in each round, and by normal tails its Newton steps are long:
-    from a start far off, a Student-t's flat tails leave nothing to climb by. Returns (the last place, the rows with
-    their mixture) and a height by which starts can be compared: the last one whose mixture is the same for all.
+    Heavy tails enter after the first ones, by ECM, and in closed form in the last, where they have one.
+
+    ECM (expectation, conditional maximisation) raises the density in each round, and by normal tails its
+    Newton steps are long: from a start far off, a Student-t's flat tails leave nothing to climb by. Returns
+    (the last place, the rows with their mixture) and a height by which starts can be compared: the last one
+        whose mixture is the same for all.
     """
     model = space.model
     climbing = replace(space, model=replace(model, climbing=model.heavy_tailed))
@@ -73,7 +76,7 @@ def _climb(space, start):
 
 
 class Place(NamedTuple):
-    """A point, `(d,)`, the potential, gradient and Hessian there, and the damping that Newton's method has come to."""
+    """A point, `(d,)`, the potential, gradient and Hessian there, and the damping now."""
 
     point: jax.Array
     height: jax.Array
@@ -83,7 +86,10 @@ class Place(NamedTuple):
 
 
 def shape_of(space):
-    """(point, measured) -> `Place`, in one pass: the Hessian's forward mode over the gradient's reverse mode."""
+    """(point, measured) -> `Place`, in one pass.
+
+    The Hessian's forward mode over the gradient's reverse mode.
+    """
 
     def gradient(point, measured):
         height, slope = jax.value_and_grad(space.potential)(point, measured)
@@ -97,7 +103,7 @@ def shape_of(space):
 
 
 def newton(shape, start, measured, iterations, damping=1.0):
-    """Minimise by Newton's method with an exact Hessian, damped as in Levenberg-Marquardt, saddles turned downhill.
+    """Minimise by Newton's method: exact Hessian, Levenberg-Marquardt damping, saddles turned downhill.
 
     Returns:
         the lowest `Place` found.
@@ -137,7 +143,10 @@ def integrated(space, measured, position, key):
     """A draw of what is integrated out at coordinates `(d,)`.
 
     Args:
+        space: the `Space` of the model.
         measured: the rows with their present mixture, as `weigh` gives them.
+        position: coordinates `(d,)`.
+        key: random key.
 
     Returns:
         what a unit of each linear loading adds to ln loss, `(k + run,)`; and the mixture `(row,)`.

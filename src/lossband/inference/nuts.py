@@ -1,4 +1,7 @@
-"""NUTS in a whitened space, in turn with what is integrated out there: all chains in one compiled program, a stretch at a time."""
+"""NUTS in a whitened space, in turn with what is integrated out there.
+
+All chains in one compiled program, a stretch at a time.
+"""
 
 import functools
 from dataclasses import dataclass, replace
@@ -11,7 +14,8 @@ from ..model.measured import weigh
 from .coordinates import Space
 from .mode import integrated
 
-TARGET = 0.96  # acceptance probability the step size is tuned to; at .95 a draw in thousands diverges, at .9 one in hundreds
+# acceptance probability the step size is tuned to; at .95 a draw in thousands diverges, at .9 one in hundreds
+TARGET = 0.96
 MAX_DEPTH = 10  # at most 1,023 leapfrog steps a draw, NumPyro's default
 KEEP, TUNE, WHITEN = 0, 1, 2
 AIM = 2.0  # step sizes above the last one are tried first: a long step is cheap
@@ -52,22 +56,32 @@ def place(space, mode, factor, key, num_chains):
 
 
 def advance(model, runs, measured, chains, adapt, length, *, axis=None):
-    """Take `length` draws of every chain: of the coordinates by NUTS, then of what was integrated out, given them.
+    """Take `length` draws of every chain.
+
+    Of the coordinates by NUTS, then of what was integrated out, given them.
 
     Where heavy tails are a mixture the next draw of the coordinates is given the new one (Gibbs sampling).
 
     Args:
-        adapt: what is learnt from these draws: KEEP nothing; TUNE the step size, the smallest that a chain of these needs; or
-            WHITEN, which is to tune it and then take the draws' covariance over all chains for the new whitening.
+        model: the `LossModel`.
+        runs: the `Runs` that the law reads.
+        measured: the `Measured` rows.
+        chains: the `Chains`.
+        adapt: what is learnt from these draws: KEEP nothing; TUNE the step size, the smallest that a chain of
+            these needs; or WHITEN, which is to tune it and then take the draws' covariance over all chains
+            for the new whitening.
         length: draws a chain (static).
         axis: name of the axis of devices over which the chains are spread, if they are.
 
     Returns:
-        the chains, and a dict of `(chain, draw, ...)`: `position`, `weights`, `energy`, `steps`, `diverging`, `acceptance`.
+        the chains, and a dict of `(chain, draw, ...)`: `position`, `weights`, `energy`, `steps`, `diverging`,
+            `acceptance`.
     """
     space = Space.of(model, runs, measured)
-    # In a whitened space the first step is nearly right. NumPyro's gamma of .05, made for ones that are orders off, swings between
-    # steps far too long and far too short while tuning: twice the leapfrogs, of which a batch in lockstep waits for the worst.
+    # In a whitened space the first step is nearly right. NumPyro's gamma of .05, made for ones that are
+    # orders off, swings between
+    # steps far too long and far too short while tuning: twice the leapfrogs, of which a batch in lockstep
+    # waits for the worst.
     start_tuning, update_tuning = hmc.dual_averaging(gamma=0.3)
 
     def one_chain(moving):
@@ -111,10 +125,13 @@ def advance(model, runs, measured, chains, adapt, length, *, axis=None):
 
 
 def lifted(function):
-    """The function over a leading axis of its one argument: one after another on a processor, side by side on an accelerator.
+    """The function over a leading axis of its one argument.
 
-    Side by side everyone takes the leapfrogs of the longest tree and both sides of every branch, which costs a processor two to
-    nine times as much, and an accelerator, where a small operation costs as much as a large one, far less than waiting in line.
+    One after another on a processor, side by side on an accelerator.
+
+    Side by side everyone takes the leapfrogs of the longest tree and both sides of every branch, which costs
+    a processor two to nine times as much, and an accelerator, where a small operation costs as much as a
+    large one, far less than waiting in line.
     """
     return functools.partial(jax.lax.map, function) if jax.default_backend() == "cpu" else jax.vmap(function)
 
@@ -139,7 +156,7 @@ def _draw(potential, state, step_size, key):
 
 
 def _rewhitened(chains, draws, wanted):
-    """Centre and factor from the pooled draws, if wanted, shrunk towards the present ones by d draws' worth."""
+    """Centre and factor from the pooled draws, if wanted, shrunk to the present ones by d draws' worth."""
     pooled = draws.reshape(-1, draws.shape[-1])
     count, dim = pooled.shape
     covariance = (count * jnp.cov(pooled.T).reshape(dim, dim) + dim * chains.factor @ chains.factor.T) / (

@@ -1,4 +1,7 @@
-"""The programs of a model: find the mode, draw, finish; written for one table, lifted to a batch in one place."""
+"""The programs of a model: find the mode, draw, finish.
+
+Written for one table, lifted to a batch in one place.
+"""
 
 import functools
 import math
@@ -32,8 +35,8 @@ for _kind in (Chains, Measured, Runs, Unit):
 def programs(model, axis=None):
     """The programs of a model, for one table: begin, draw (or propose, for Laplace), finish.
 
-    They are pure functions of arrays: what differs between tables of one size is an argument. `axis` names the axis of
-    devices over which a table's chains are spread, if they are.
+    They are pure functions of arrays: what differs between tables of one size is an argument. `axis` names
+    the axis of devices over which a table's chains are spread, if they are.
     """
 
     def begin(runs, measured, seed, num_chains):
@@ -63,17 +66,19 @@ def programs(model, axis=None):
     return begin, draw, propose, finish
 
 
-@functools.lru_cache(
-    maxsize=24
-)  # a compiled model holds a thousand maps of memory, of which Linux allows a process 65,530
+# a compiled model holds a thousand maps of memory, of which Linux allows a process 65,530
+@functools.lru_cache(maxsize=24)
 def compiled(model, size, devices=(1, 1)):
     """`programs(model)` over a leading axis of tables of one size, compiled; equal models share them.
 
     Args:
+        model: the `LossModel`.
+        size: of the tables: `Problem.size`.
         devices: over how many devices the tables, and the chains of each table, are spread: see `spread`.
     """
     begin, draw, propose, finish = programs(model, "chain" if devices[1] > 1 else None)
-    # JAX exports a program for one device as one for any; one for several would have to be called among as many
+    # JAX exports a program for one device as one for any; one for several would have to be called among as
+    # many
     identity = computed(model, size) if devices == (1, 1) else None
 
     def begin_all(runs, measured, seed, num_chains):
@@ -101,14 +106,17 @@ def compiled(model, size, devices=(1, 1)):
 
 
 def spread(num_tables, num_chains):
-    """Over how many of JAX's devices to spread the tables, and the chains of each: whole shares, tables first."""
+    """Over how many of JAX's devices to spread the tables, and the chains of each.
+
+    Whole shares, tables first.
+    """
     count = jax.device_count()
     tables = math.gcd(num_tables, count)
     return tables, math.gcd(num_chains, count // tables)
 
 
 def _on(devices, function, takes, gives):
-    """The function with its arguments' axes of tables and chains spread over devices, each running its own loop."""
+    """The function with its axes of tables and chains spread over devices, each running its own loop."""
     if devices == (1, 1):
         return function
 
@@ -124,10 +132,13 @@ def _on(devices, function, takes, gives):
 
 @functools.cache
 def computed(model, size):
-    """What a model computes on tables of one size, as a hash for the store: prior draws, coordinates and density.
+    """What a model computes on tables of one size, as a hash for the store.
 
-    It traces a user's law as any program would, so two laws that compute the same are the same, and a law whose code,
-    constants or helpers changed is another. Of a law that comes with the package it reads the code instead.
+    Prior draws, coordinates and density.
+
+    It traces a user's law as any program would, so two laws that compute the same are the same, and a law
+    whose code, constants or helpers changed is another. Of a law that comes with the package it reads the
+    code instead.
     """
     form, shapes = size
     tails = NOISES.get(model.noise.tails.name) == model.noise.tails
@@ -151,11 +162,11 @@ def computed(model, size):
 
 
 def complete(model, runs, measured, position, weights):
-    """Everything a posterior keeps of one draw of the coordinates and of what the linear weights add, as `mode.integrated` gives them.
+    """Everything a fit keeps of one draw of the coordinates and of what the linear weights add.
 
     Returns:
-        sites by name; the drift's weights `(k,)`; run effects `(run,)`; and the log predictive density of each row's loss,
-        `(row,)`, given all of these, with exact Student-t tails.
+        sites by name; the drift's weights `(k,)`; run effects `(run,)`; and the log predictive density of
+        each row's loss, `(row,)`, given all of these, with exact Student-t tails.
     """
     values = Space.of(model, runs, measured).constrained(position)
     with numpyro.handlers.block(), numpyro.handlers.trace() as trace:
@@ -167,7 +178,10 @@ def complete(model, runs, measured, position, weights):
 
 
 def _densities(model, measured, residual, sites):
-    """Log density of each row's loss given the rest, `(row,)`: the scatter, a known error, the process along the run."""
+    """Log density of each row's loss given the rest, `(row,)`.
+
+    The scatter, a known error, the process along the run.
+    """
     tails, sigma = model.noise.tails, sites["sigma"]
     if model.known_errors or model.noise.ou:
         variance = measured.log_loss_se**2 + sites.get("sigma_ou", 0.0) ** 2

@@ -1,8 +1,10 @@
-"""The store: traced programs kept on disk, so that a new process neither traces nor lowers what an earlier one did.
+"""The store.
 
-A program is kept under a hash of everything that it was traced from: the model's computation (its jaxpr, not the names
-or sources that led to it), this package's sources, the versions of the libraries, JAX's settings, the
-devices, and the arguments' shapes. Whatever changes one of them misses, and the program is made anew.
+Traced programs kept on disk, so that a new process neither traces nor lowers what an earlier one did.
+
+A program is kept under a hash of everything that it was traced from: the model's computation (its jaxpr, not
+the names or sources that led to it), this package's sources, the versions of the libraries, JAX's settings,
+the devices, and the arguments' shapes. Whatever changes one of them misses, and the program is made anew.
 """
 
 import functools
@@ -30,10 +32,10 @@ def stored(function, identity, *, static=()):
     """`jax.jit(function)` whose trace is read from the store, or made and put there.
 
     Args:
-        function: a pure function of arrays, and of static keyword arguments. Dataclasses among its arguments and
-            results are made known by `storable`.
-        identity: text that tells apart what the function's closure computes, as of `identity_of`; None if nothing
-            can: then nothing is kept.
+        function: a pure function of arrays, and of static keyword arguments. Dataclasses among its arguments
+            and results are made known by `storable`.
+        identity: text that tells apart what the function's closure computes, as of `identity_of`; None if
+            nothing can: then nothing is kept.
         static: names of the static arguments.
     """
     jitted = jax.jit(function, static_argnames=static)
@@ -49,7 +51,8 @@ def stored(function, identity, *, static=()):
             if form not in ready:
                 program = functools.partial(jitted, **fixed)
                 if kept:
-                    # no weak types: the store does not keep them, and a result that is an argument again must find its program
+                    # no weak types: the store does not keep them, and a result that is an argument again must
+                    # find its program
                     kinds = jax.tree.map(
                         lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), arguments
                     )
@@ -68,7 +71,7 @@ def stored(function, identity, *, static=()):
 
 
 def storable(kind):
-    """Let programs in the store take and return this dataclass of arrays, a registered pytree without other data."""
+    """Let programs in the store take and return this dataclass of arrays, a registered pytree."""
     from jax import export
 
     export.register_pytree_node_serialization(
@@ -80,7 +83,10 @@ def storable(kind):
 
 
 def identity_of(jaxpr, *more):
-    """A hash of a closed jaxpr and of plain values beside it; None where they hold what has no text of its own."""
+    """A hash of a closed jaxpr and of plain values beside it.
+
+    None where they hold what has no text of its own.
+    """
     with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
         text = repr((jaxpr.jaxpr.pretty_print(use_color=False), more))
     if " at 0x" in text:  # an object known by its address, such as a callback

@@ -43,7 +43,8 @@ class Law:
     # (frame, past) -> frame with the inputs that are computed from its other columns
     derive: "Callable[[pd.DataFrame, pd.DataFrame | None], pd.DataFrame] | None" = None
     carries: tuple[str, ...] = ()  # columns that `derive` reads, kept beside the inputs
-    # the law that forecasts mix this one with: a reduced model, or, of a crossed law, one that bends otherwise
+    # the law that forecasts mix this one with: a reduced model, or, of a crossed law, one that bends
+    # otherwise
     simpler: str = ""
     # an averaged drift mixes four fits: this law and its simpler one, each with drift and without
     crossed: bool = False

@@ -66,8 +66,8 @@ def coupled(runs: Runs) -> jax.Array:
     simpler="coupled",
     crossed=True,
     absent={"g": 1.0},
-    source="`chinchilla` under a ceiling, as M4 of Alabdulmohsin et al. 2022, arXiv:2209.06640, is a power law "
-    "under one",
+    source="`chinchilla` under a ceiling, as M4 of Alabdulmohsin et al. 2022, arXiv:2209.06640, is a power "
+    "law under one",
 )
 def capped(runs: Runs) -> jax.Array:
     r"""Capped law: Chinchilla's with an upper plateau, so that the loss may fall slowly at small scale.
@@ -87,9 +87,9 @@ def capped(runs: Runs) -> jax.Array:
     ======  ====================================  ============  ===========================================
 
     A, B, alpha and beta describe the capped loss at the centre of the data, so the sampler moves along well
-    identified coordinates. `chinchilla` is the limit of an infinite ceiling, for which above = 0 stands. A loss
-    near its ceiling (the unigram entropy, an error of 1) falls slowly at first, which a law with only a floor
-    cannot describe. Forecasts mix this law with `coupled`, which bends the other way.
+    identified coordinates. `chinchilla` is the limit of an infinite ceiling, for which above = 0 stands. A
+    loss near its ceiling (the unigram entropy, an error of 1) falls slowly at first, which a law with only a
+    floor cannot describe. Forecasts mix this law with `coupled`, which bends the other way.
     """
     E = floor(runs, median=0.45, width=0.8)
     A, alpha = weight(runs.params, "A", slope="alpha"), exponent("alpha", 0.28, 0.4)

@@ -22,7 +22,10 @@ AREAS = ("lr_area", "lr_mean")
 
 @dataclass(frozen=True)
 class Asked:
-    """A run ready to be fitted: the problem, the rows seen, the rows ahead, and what was noticed on the way."""
+    """A run ready to be fitted.
+
+    The problem, the rows seen, the rows ahead, and what was noticed on the way.
+    """
 
     problem: object
     seen: pd.DataFrame
@@ -76,7 +79,8 @@ def _rest(table, clock, until, schedule):
         if "lr" not in table:
             if plan[clock].iloc[0] > table[clock].iloc[0]:
                 raise InputError(
-                    f"the log has no lr, and the schedule starts at {clock} {plan[clock].iloc[0]:g}, after the log does.",
+                    f"the log has no lr, and the schedule starts at {clock} {plan[clock].iloc[0]:g}, "
+                    "after the log does.",
                     "Give the schedule of the whole run, or add lr to the log.",
                 )
             table = table.assign(lr=np.interp(table[clock], plan[clock], plan["lr"]))
@@ -103,7 +107,8 @@ def _rest(table, clock, until, schedule):
             notes.append(Note("lr-held", text))
         else:
             text = (
-                "the log has no lr: the band is of a run whose learning rate goes on as it did. A run whose learning rate "
+                "the log has no lr: the band is of a run whose learning rate goes on as it did. A run "
+                "whose learning rate "
                 "still decays ends below it. Add lr, and schedule=."
             )
             notes.append(Note("no-lr", text))

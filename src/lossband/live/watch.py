@@ -1,4 +1,7 @@
-"""A run in progress: where it will end, and when it reaches a loss, from the part of its log that there is."""
+"""A run in progress.
+
+Where it will end, and when it reaches a loss, from the part of its log that there is.
+"""
 
 from dataclasses import dataclass
 
@@ -32,21 +35,30 @@ def watch(
 ):
     """Forecast the rest of a training run from the part of it seen so far.
 
-    The run is thinned to medians over bins evenly spaced in the log of its clock, weighed by how many rows they stand for, so that
-    spikes, heavy tails and the length of the log do not matter. The law is `curve`, with a drift along the clock:
-    a forecast goes on from where the run is, not from where the law would have it.
+    The run is thinned to medians over bins evenly spaced in the log of its clock, weighed by how many rows
+    they stand for, so that spikes, heavy tails and the length of the log do not matter. The law is `curve`,
+    with a drift along the clock: a forecast goes on from where the run is, not from where the law would have
+        it.
 
     Args:
-        runs: the log of one run, in its order: `tokens` or `step` (the clock), `loss`, and `lr` where it is known.
+        runs: the log of one run, in its order: `tokens` or `step` (the clock), `loss`, and `lr` where it is
+            known.
         until: the clock's value at the end of the run. Default: where `schedule` ends.
-        schedule: the clock and `lr` of the rest of the run; without it the learning rate is held at its last value, and a
-            note says so. Where the log has no `lr`, the schedule of the whole run, in any unit, stands in for it.
-        earlier: other runs, with a column `run` and the same clock: of the same size under other schedules, or of other sizes,
-            with `params`. They are fitted together with this one, each with an effect of its own.
+        schedule: the clock and `lr` of the rest of the run; without it the learning rate is held at its last
+            value, and a note says so. Where the log has no `lr`, the schedule of the whole run, in any unit,
+            stands in for it.
+        earlier: other runs, with a column `run` and the same clock: of the same size under other schedules,
+            or of other sizes, with `params`. They are fitted together with this one, each with an effect of
+            its own.
         target: a loss; see `Outlook.reach`.
         columns: the user's names, {"iteration": "step"}.
         drift: as in `fit`; these laws have the default one in every draw, for no run follows them exactly.
-        num_warmup, num_samples, num_chains, seed, method, progress: as in `fit`.
+        num_warmup: as in `fit`.
+        num_samples: as in `fit`.
+        num_chains: as in `fit`.
+        seed: as in `fit`.
+        method: as in `fit`.
+        progress: as in `fit`.
 
     Returns:
         an `Outlook`.
@@ -81,7 +93,8 @@ class Outlook(Forecast):
     """What is to be expected of a run in progress.
 
     posterior: the fit of the thinned rows; its `health` says whether it can be trusted.
-    seen: the rows of the log that count; `ahead`: points from now to the end, evenly spaced in the log of the clock.
+    seen: the rows of the log that count; `ahead`: points from now to the end, evenly spaced in the log of the
+        clock.
     target: a loss to be reached, or None.
     notes: coded remarks on the log and on what the forecast assumes.
     """
@@ -94,6 +107,7 @@ class Outlook(Forecast):
 
     @property
     def problem(self):
+        """The problem of the thinned rows."""
         return self.posterior.problem
 
     @property
@@ -102,7 +116,10 @@ class Outlook(Forecast):
         return clock_of(self.ahead)
 
     def draws(self, new=None, *, kind="observation", columns=None):
-        """Draws of the loss at points of this run, (sample, row); by default along `ahead`. Points need the inputs of the fit."""
+        """Draws of the loss at points of this run, (sample, row); by default along `ahead`.
+
+        Points need the inputs of the fit.
+        """
         return self.posterior.draws(self.ahead if new is None else new, kind=kind, columns=columns)
 
     def curve(self, *, kind="observation", levels=LEVELS):
@@ -122,11 +139,12 @@ class Outlook(Forecast):
 
         Args:
             target: the loss; by default the one given to `watch`.
+            level: of the interval.
 
         Returns:
             a series: `target`; `prob`, the probability that it is reached before the end; `median`, `lo_90`,
-            `hi_90`: quantiles of the clock over all draws, infinite where too many do not reach it; and `median_if`,
-            `lo_90_if`, `hi_90_if`: over the draws that do.
+            `hi_90`: quantiles of the clock over all draws, infinite where too many do not reach it; and
+            `median_if`, `lo_90_if`, `hi_90_if`: over the draws that do.
         """
         target = self.target if target is None else target
         if target is None or not np.isfinite(target) or target <= 0:
@@ -141,15 +159,18 @@ class Outlook(Forecast):
         return pd.Series(found | {f"{name}_if": _ranked(some, q) for name, q in ends.items()})
 
     def __str__(self):
+        """The final loss with its band, when the target is reached, and the notes."""
         now, (_, last) = self.seen[self.clock].iloc[-1], next(self.end(levels=(0.9,)).iterrows())
         lines = [
-            f"{len(self.seen)} rows up to {self.clock} {now:,.0f}; at {self.ahead[self.clock].iloc[-1]:,.0f} the loss is "
+            f"{len(self.seen)} rows up to {self.clock} {now:,.0f}; at "
+            f"{self.ahead[self.clock].iloc[-1]:,.0f} the loss is "
             f"{last['median']:.4f}, 90 % band {last['lo_90']:.4f} to {last['hi_90']:.4f}"
         ]
         if self.target is not None:
             when = self.reach()
             lines.append(
-                f"loss {self.target:g} is reached with probability {when['prob']:.2f}; if so, at {self.clock} "
+                f"loss {self.target:g} is reached with probability {when['prob']:.2f}; if so, at "
+                f"{self.clock} "
                 f"{when['median_if']:,.0f}, 90 % interval {when['lo_90_if']:,.0f} to {when['hi_90_if']:,.0f}"
             )
         ill = () if self.posterior.health.ok else self.posterior.health.notes
@@ -160,7 +181,9 @@ def crossing(losses, clock, target):
     """When each curve first reaches a target: `(sample,)`, infinite where it does not.
 
     Args:
-        losses: `(sample, row)` along `clock` `(row,)`, rising; between rows the loss is straight in the log of the clock.
+        losses: `(sample, row)` draws; between rows the loss is straight in the log of the clock.
+        clock: `(row,)`, rising.
+        target: a loss.
     """
     below = losses <= target
     j = below.argmax(1)

@@ -5,7 +5,10 @@ from types import ModuleType
 
 
 class _Room(ModuleType):
-    """This package; called, it is `lossband.numpyro_model`, which went by the name `lossband.model` before."""
+    """This package.
+
+    Called, it is `lossband.numpyro_model`, which went by the name `lossband.model` before.
+    """
 
     def __call__(self, *args, **options):
         import lossband

@@ -2,20 +2,20 @@ r"""Drift: how the real loss departs from the law, inside the data and beyond th
 
     drift(x) = tau [w + sum_j W_j(x_j)] + sum_d kappa_d h_d(x)
 
-W_j is a Brownian motion in log10 of input j, zero at the centre of the data, with variance (share_j^2 spread^2 / range_j)
-per decade: spread is the standard deviation of the training ln losses, range_j the decades that the training rows span in
-input j, and share_j the part of the variation that the input accounts for. So `tau` is the share of the training variation
-that the law may miss, whatever the loss, the input and their units. w ~ Normal(0, (spread / 10)^2) is the departure at the
-centre. Without it, curves with few points create a funnel: as sigma shrinks the level becomes exactly determined, and NUTS
-diverges.
+W_j is a Brownian motion in log10 of input j, zero at the centre of the data, with variance (share_j^2
+spread^2 / range_j) per decade: spread is the standard deviation of the training ln losses, range_j the
+decades that the training rows span in input j, and share_j the part of the variation that the input accounts
+for. So `tau` is the share of the training variation that the law may miss, whatever the loss, the input and
+their units. w ~ Normal(0, (spread / 10)^2) is the departure at the centre. Without it, curves with few points
+create a funnel: as sigma shrinks the level becomes exactly determined, and NUTS diverges.
 
-kappa h(x) is the extrapolation term, the "edge", a sum over directions: h is the number of decades beyond the training
-rows in compute, in size, and in tokens per parameter below those seen; zero inside the data. It widens and moves forecasts
-and leaves the fit alone.
+kappa h(x) is the extrapolation term, the "edge", a sum over directions: h is the number of decades beyond the
+training rows in compute, in size, and in tokens per parameter below those seen; zero inside the data. It
+widens and moves forecasts and leaves the fit alone.
 
-Between knots a path is drawn straight; where the centre is no knot, the path is that straight line less its value at the
-centre. On the knots, W_j is linear in independent standard normal weights, which are integrated out in closed form while
-sampling (see likelihood.py) and drawn afterwards.
+Between knots a path is drawn straight; where the centre is no knot, the path is that straight line less its
+value at the centre. On the knots, W_j is linear in independent standard normal weights, which are integrated
+out in closed form while sampling (see likelihood.py) and drawn afterwards.
 
 A drift of your own is a subclass of `AbstractDrift` whose `bind` gives a `BoundDrift`.
 """
@@ -39,7 +39,9 @@ BEYOND = 0.05 * 1.25 ** np.arange(32)  # widths of the pieces beyond, decades: t
 
 
 class AbstractDrift(abc.ABC):
-    """A family of departures from the law, with priors on its scales; equal ones share their compiled programs.
+    """A family of departures from the law, with priors on its scales.
+
+    Equal ones share their compiled programs.
 
     averaged: forecast with a mixture of two fits or more, with the drift and without.
     """
@@ -62,7 +64,10 @@ class AbstractDrift(abc.ABC):
         """
 
     def fitted(self):
-        """The part of it that a fit sees: drifts that are alike inside the data share their compiled programs."""
+        """The part of it that a fit sees.
+
+        Drifts that are alike inside the data share their compiled programs.
+        """
         return self
 
     def beyond_only(self):
@@ -96,12 +101,18 @@ class BoundDrift(abc.ABC):
         return along(weights, self.inside(frame), paired)
 
     def moments(self, sites, weights, frame, compute, rng):
-        """Mean and variance of the drift at rows given each draw, both `(sample, row)`; arguments as of `draw`."""
+        """Mean and variance of the drift at rows given each draw, both `(sample, row)`.
+
+        Arguments as of `draw`.
+        """
         return weights @ self.inside(frame).T, 0.0
 
 
 def along(weights, basis, paired=False):
-    """Weights `(sample, k)` times a basis `(row, k)`: `(sample, row)`, or `(sample,)` where rows and draws are pairs."""
+    """Weights `(sample, k)` times a basis `(row, k)`.
+
+    `(sample, row)`, or `(sample,)` where rows and draws are pairs.
+    """
     return (weights * basis).sum(1) if paired else weights @ basis.T
 
 
@@ -109,21 +120,23 @@ def along(weights, basis, paired=False):
 class Drift(AbstractDrift):
     """The default drift: Brownian along each input inside the data, an extrapolation term beyond them.
 
-    tau: median and log-width of the share of the training variation that the law may miss; None for a law that is
-        taken as exact inside the data, where only the edge is left.
-    edge: median departure per decade of compute beyond the data, as a share of the mean slope of ln loss over the
-        decades that the rows span. It is in every draw: no law is exact where nobody looked. Its scale is
+    tau: median and log-width of the share of the training variation that the law may miss; None for a law
+        that is taken as exact inside the data, where only the edge is left.
+    edge: median departure per decade of compute beyond the data, as a share of the mean slope of ln loss over
+        the decades that the rows span. It is in every draw: no law is exact where nobody looked. Its scale is
         LogNormal(ln edge, 1): most sweeps go on as they were, some do not (benchmarks/README.md).
-    mean: mean of that departure, where the law has several inputs: along the frontier real losses end below the
-        law more often than above it (benchmarks/README.md).
-    size: scale of the departure per decade of params beyond the largest size, in the same unit, Student-t with 5
-        degrees of freedom; for laws of params and tokens. Few sizes tell little of what size does.
-    undertrained: mean and scale, Student-t with 5 degrees of freedom, of the departure per decade of tokens per
-        parameter below the training rows': large models on few tokens end above the law more often than below it.
-    averaged: forecast with a mixture of fits, with drift and without (or with the simpler law, where the law has one).
-        Errors inside the data look cleaner than those beyond, so the data are not asked how likely either view is. The
-        mixture is sharper where the law is right and as wide where it is not (benchmarks/README.md). False has the
-        drift in every draw, and so have laws that no run follows exactly (`Law.exact`), `curve` for one.
+    mean: mean of that departure, where the law has several inputs: along the frontier real losses end below
+        the law more often than above it (benchmarks/README.md).
+    size: scale of the departure per decade of params beyond the largest size, in the same unit, Student-t
+        with 5 degrees of freedom; for laws of params and tokens. Few sizes tell little of what size does.
+    undertrained: mean and scale, Student-t with 5 degrees of freedom, of the departure per decade of tokens
+        per parameter below the training rows': large models on few tokens end above the law more often than
+        below it.
+    averaged: forecast with a mixture of fits, with drift and without (or with the simpler law, where the law
+        has one). Errors inside the data look cleaner than those beyond, so the data are not asked how likely
+        either view is. The mixture is sharper where the law is right and as wide where it is not
+        (benchmarks/README.md). False has the drift in every draw, and so have laws that no run follows
+        exactly (`Law.exact`), `curve` for one.
     """
 
     tau: tuple | None = (0.15, 0.8)
@@ -168,15 +181,18 @@ def find_drift(wanted):
 
 @dataclass(frozen=True)
 class Paths(BoundDrift):
-    """The default drift of one table: where the Brownian paths of one data set bend, and how far its compute reaches.
+    """The default drift of one table.
+
+    Where the Brownian paths of one data set bend, and how far its compute reaches.
 
     centre: input -> value at which its path is zero.
     knots: input -> `(cell + 1,)` log10(x / centre), rising, over the training rows.
     spread: standard deviation of ln loss over the training rows.
-    top, span: log10 of the largest training compute, and the decades that the training rows span: in compute, or in an input
-        that spans more, as in a sweep of few budgets.
+    top, span: log10 of the largest training compute, and the decades that the training rows span: in compute,
+        or in an input that spans more, as in a sweep of few budgets.
     share: input -> share of the training variation that it accounts for.
-    least_ratio: log10 of the fewest tokens per parameter of the training rows; minus infinity where the law has not both.
+    least_ratio: log10 of the fewest tokens per parameter of the training rows; minus infinity where the law
+        has not both.
     drift: the priors of what lies beyond.
     """
 
@@ -213,7 +229,10 @@ class Paths(BoundDrift):
         return cls(dict(unit.centre), knots, float(unit.spread), log_compute.max(), span, share, ratio, drift)
 
     def inside(self, frame):
-        """Basis of the paths on the training knots, `(row, k)`: pieces between 0 and x, padded to a multiple of 8, and the level."""
+        """Basis of the paths on the training knots, `(row, k)`.
+
+        Pieces between 0 and x, padded to a multiple of 8, and the level.
+        """
         if self.drift.tau is None:
             return np.zeros((len(frame), 0))
         pieces = [
@@ -227,7 +246,7 @@ class Paths(BoundDrift):
         return np.hstack([basis, padding, level])
 
     def beyond(self, frame):
-        """Basis of the paths' continuations beyond the training rows, on both sides of every input, `(row, k)`."""
+        """Basis of the paths beyond the training rows, on both sides of every input, `(row, k)`."""
         reach = np.append(0.0, np.cumsum(BEYOND))
         parts = []
         for name, edges in self.knots.items():
@@ -239,7 +258,10 @@ class Paths(BoundDrift):
         return np.hstack(parts)
 
     def edge(self, compute):
-        """Departure per unit of `edge` at each row, `(row,)`: mean slope times the decades of compute beyond the data."""
+        """Departure per unit of `edge` at each row, `(row,)`.
+
+        Mean slope times the decades of compute beyond the data.
+        """
         return (
             self.spread / self.span * np.maximum(np.log10(np.asarray(compute)) - self.top, 0.0)
             if self.span
@@ -247,7 +269,10 @@ class Paths(BoundDrift):
         )
 
     def directions(self, frame):
-        """Departure per unit of `size` and of `undertrained` at each row, `(row, 2)`: mean slope times decades beyond."""
+        """Departure per unit of `size` and of `undertrained` at each row, `(row, 2)`.
+
+        Mean slope times decades beyond.
+        """
         if not (np.isfinite(self.least_ratio) and self.span):
             return np.zeros((len(frame), 2))
         size = self._log(frame, "params") - self.knots["params"][-1]
@@ -255,7 +280,10 @@ class Paths(BoundDrift):
         return self.spread / self.span * np.maximum(np.column_stack([size, under]), 0.0)
 
     def draw(self, sites, weights, frame, compute, rng, *, paired=False):
-        """Draws at rows: the fitted paths inside, fresh continuations of them and the edge beyond: see `BoundDrift.draw`."""
+        """Draws at rows: the fitted paths inside, fresh continuations of them and the edge beyond.
+
+        See `BoundDrift.draw`.
+        """
         beyond, edge, fresh = self._fresh(weights, frame, compute, rng)
         paths = along(weights, self.inside(frame), paired)
         kappa = self._mean + self.drift.edge_scale(fresh[:, 0]) * fresh[:, 1]
@@ -265,7 +293,7 @@ class Paths(BoundDrift):
         return paths + steps + along(kappa[:, None], edge[:, None], paired) + aside
 
     def moments(self, sites, weights, frame, compute, rng):
-        """Mean and variance at rows given each draw, and given the edge's scale, which is drawn as in `draw`."""
+        """Mean and variance at rows given each draw and the scales of the edge, drawn as in `draw`."""
         beyond, edge, fresh = self._fresh(weights, frame, compute, rng)
         middle, scale = self._by_direction(len(weights), rng)
         directions = self.directions(frame)
@@ -274,7 +302,7 @@ class Paths(BoundDrift):
         return mean, steps + (self.drift.edge_scale(fresh[:, 0])[:, None] * edge) ** 2
 
     def _by_direction(self, count, rng):
-        """Means `(direction,)` of size and undertrained, and scales `(sample, direction)` that make them Student-t."""
+        """Means `(direction,)` of size and undertrained, and scales `(sample, direction)`: Student-t."""
         mean, spread = self.drift.undertrained
         tails = np.sqrt(DF / rng.chisquare(DF, (count, 2)))
         return np.array([0.0, mean]), np.array([self.drift.size, spread]) * tails
@@ -285,7 +313,10 @@ class Paths(BoundDrift):
         return self.drift.mean if len(self.knots) > 1 else 0.0
 
     def _fresh(self, weights, frame, compute, rng):
-        """Basis beyond the data, the edge's reach, and standard normal draws: the edge's scale, the edge, the pieces."""
+        """Basis beyond the data, the edge's reach, and standard normal draws.
+
+        The edge's scale, the edge, the pieces.
+        """
         beyond = self.beyond(frame)
         return beyond, self.edge(compute), rng.standard_normal((len(weights), beyond.shape[1] + 2))
 
@@ -297,15 +328,15 @@ class Paths(BoundDrift):
 
 
 def _tau(sites):
-    """tau of each draw, `(sample, 1)`, or 0 where the law is taken as exact."""
+    """Tau of each draw, `(sample, 1)`, or 0 where the law is taken as exact."""
     return np.asarray(sites["tau"])[:, None] if "tau" in sites else 0.0
 
 
 def _shares(frame, unit, names):
     """Share of the training variation of ln loss that each input accounts for: name -> number, of unit norm.
 
-    By regression on the inputs' logarithms, with a ridge of one row and no share under a tenth: an input that moves
-    the loss little leaves little for the law to miss along it, whatever the other inputs do.
+    By regression on the inputs' logarithms, with a ridge of one row and no share under a tenth: an input that
+    moves the loss little leaves little for the law to miss along it, whatever the other inputs do.
     """
     if len(names) == 1:
         return {names[0]: 1.0}
@@ -319,7 +350,10 @@ def _shares(frame, unit, names):
 
 
 def _pieces(x, edges):
-    """Signed length of [0, x] in each cell over the root of the cell's width, `(row, cell)`: Brownian increments."""
+    """Signed length of [0, x] in each cell over the root of the cell's width, `(row, cell)`.
+
+    Brownian increments.
+    """
     left, right = edges[:-1], edges[1:]
     x = x[:, None]
     return (np.clip(x, left, right) - np.clip(0.0, left, right)) / np.sqrt(right - left)

@@ -2,11 +2,11 @@ r"""Likelihood: the distribution of the table's ln losses, its linear parts inte
 
     ln loss_i = location_i + W_i . weights + o_i + e_i
 
-e_i is the scatter of one measurement (see noise.py), with a known standard error where `loss_se` is given; o_i is an
-Ornstein-Uhlenbeck process along each run; W holds the drift's basis and one column a run. Given the Student-t's scale
-mixture lambda_i, everything but the location is Gaussian: the weights are integrated out by Woodbury's identity and o by
-its Kalman filter, at a cost linear in the rows. The lambda_i are drawn in turn with the coefficients (Gibbs sampling, as
-in Geweke 1993), so that the tails are exact beside a drift too.
+e_i is the scatter of one measurement (see noise.py), with a known standard error where `loss_se` is given;
+o_i is an Ornstein-Uhlenbeck process along each run; W holds the drift's basis and one column a run. Given the
+Student-t's scale mixture lambda_i, everything but the location is Gaussian: the weights are integrated out by
+Woodbury's identity and o by its Kalman filter, at a cost linear in the rows. The lambda_i are drawn in turn
+with the coefficients (Gibbs sampling, as in Geweke 1993), so that the tails are exact beside a drift too.
 
 This module imports NumPyro, and is itself imported only where a model is run.
 """
@@ -21,7 +21,7 @@ from .ou import ou_innovations, ou_path
 
 
 class LogLoss:
-    """The distribution of the table's ln losses, `(row,)`, with the linear weights and the OU part integrated out.
+    """Distribution of the table's ln losses, `(row,)`, linear weights and OU part integrated out.
 
     Args:
         location: ln of the law, `(row,)`.
@@ -30,16 +30,18 @@ class LogLoss:
         scales: its sampled scales.
         measured: the `Measured` rows: loadings, known errors, mask, mixture, and gaps along runs.
         known_errors: whether rows have known errors of their own.
-        mixed: whether to take the tails as normal given the mixture; by default where parts are integrated out, and
-            only there.
+        mixed: whether to take the tails as normal given the mixture; by default where parts are integrated
+            out, and only there.
     """
 
     def __init__(self, location, reach, noise, scales, measured, known_errors, mixed=None):
+        """The distribution of these rows."""
         self.location, self.reach, self.noise = location, reach, noise
         self.scales, self.measured, self.known_errors = scales, measured, known_errors
         self.mixed = self.integrated if mixed is None else mixed
 
     def log_prob(self, value):
+        """Log density of ln losses `(row,)`."""
         mask = self.measured.mask
         if not self.mixed:
             return jnp.sum(mask * self._independent(value))
@@ -53,17 +55,21 @@ class LogLoss:
 
     @property
     def integrated(self):
-        """Whether there is anything to integrate out: weights, an OU part, or known errors beside heavy tails."""
+        """Whether there is anything to integrate out.
+
+        Weights, an OU part, or known errors beside heavy tails.
+        """
         known = self.known_errors and self.noise.tails.heavy
         return len(self.reach) > 0 or self.noise.ou or known
 
     def sample(self, key, sample_shape=()):
+        """Draws of ln losses, `(*sample_shape, row)`."""
         keys = jax.random.split(key)
         _, smooth = self._smooth(keys[0], sample_shape)
         return self.location + smooth + self.scales["sigma"] * self.noise.tails.draw(keys[1], smooth.shape)
 
     def _smooth(self, key, sample_shape=()):
-        """A draw of the standard normal weights `(k,)`, and of all that is added to the location but the Student-t part, `(row,)`."""
+        """A draw of the weights `(k,)`, and of all that is added to the location but the scatter."""
         keys = jax.random.split(key, 3)
         weights = jax.random.normal(keys[0], (*sample_shape, len(self.reach)))
         sum_ = (self.reach * weights) @ self.measured.loadings.T
@@ -74,11 +80,14 @@ class LogLoss:
         return weights, sum_
 
     def conditional(self, key, value):
-        """A draw of what is integrated out, given ln losses `(row,)`: the weights `(k,)`, standard normal a priori, and the mixture `(row,)`.
+        """A draw of what is integrated out, given ln losses `(row,)`.
 
-        By Matheron's rule: all parts from their prior, each moved by its covariance with the distance of their sum from what was
-        measured, in units of that distance's covariance: the slope of the log density. The mixture of heavy tails is
-        then drawn given the noise, Gamma(5/2, (4 + t^2) / 2) with t the noise over sigma (Geweke 1993, eq. 10).
+        The weights `(k,)`, standard normal a priori, and the mixture `(row,)`.
+
+        By Matheron's rule: all parts from their prior, each moved by its covariance with the distance of
+        their sum from what was measured, in units of that distance's covariance: the slope of the log
+        density. The mixture of heavy tails is then drawn given the noise, Gamma(5/2, (4 + t^2) / 2) with t
+        the noise over sigma (Geweke 1993, eq. 10).
         """
         keys = jax.random.split(key, 3)
         variance = self.scales["sigma"] ** 2 / self.measured.mixture
@@ -96,7 +105,10 @@ class LogLoss:
         return _half_solve(root, _half_solve(root, b), transposed=True)
 
     def expected_mixture(self, value):
-        """Expected lambda of each row given ln losses, `(row,)`: the E-step of the Student-t (Lange et al. 1989, eq. 3)."""
+        """Expected lambda of each row given ln losses, `(row,)`.
+
+        The E-step of the Student-t (Lange et al. 1989, eq. 3).
+        """
         z, W, _ = self._whitened(value)
         root, _ = self._weights_given(value)
         residual = z - W @ self.mean_weights(value)
@@ -104,22 +116,27 @@ class LogLoss:
         return self.noise.tails.expected_mixture((residual**2 + leverage) / self.measured.mixture)
 
     def _independent(self, value):
-        """Log density of the independent part, `(row,)`: the scatter, and a known normal error where rows have one."""
+        """Log density of the independent part, `(row,)`.
+
+        The scatter, and a known normal error where rows have one.
+        """
         tails, sigma, residual = self.noise.tails, self.scales["sigma"], value - self.location
         if self.known_errors:
             return tails.log_density_plus_normal(residual, sigma, self.measured.log_loss_se**2)
         return tails.log_density(residual, sigma)
 
     def _whitened(self, value):
-        """Residual `(row,)` and W `(row, k)` in units in which the rest of the noise is white, and ln of the units' product."""
+        """Whitened residual `(row,)` and W `(row, k)`, and ln of the product of the units."""
         z, drift, unit, log_units = self._filtered(value)
         return z, jnp.hstack([drift, unit[:, None] * self.measured.effect]), log_units
 
     def _filtered(self, value):
-        """The same with W in two parts: the drift's columns `(row, piece)`, and the entry of each row's own run `(row,)`.
+        """The same with W in two parts.
 
-        A run's effect is one number on all its rows, and the noise of one run tells nothing of another's: one column of ones,
-        whitened, holds the entries of all runs.
+        The drift's columns `(row, piece)`, and the entry of each row's own run `(row,)`.
+
+        A run's effect is one number on all its rows, and the noise of one run tells nothing of another's: one
+        column of ones, whitened, holds the entries of all runs.
         """
         measured, pieces = self.measured, self.measured.drift.shape[1]
         residual, drift = value - self.location, measured.drift * self.reach[:pieces]
@@ -142,9 +159,9 @@ class LogLoss:
     def _weights_given(self, value):
         """A root L of the weights' posterior precision I + W'W = L L', as `_half_solve` takes it, and W'z.
 
-        Where sigma is all the noise there is, W'W is the rows' Gram matrix rescaled: no product over rows is left. Without run effects
-        its eigenvectors are known, and nothing is factorised. Elsewhere the runs' own block of it is diagonal, and is never
-        multiplied out.
+        Where sigma is all the noise there is, W'W is the rows' Gram matrix rescaled: no product over rows is
+        left. Without run effects its eigenvectors are known, and nothing is factorised. Elsewhere the runs'
+        own block of it is diagonal, and is never multiplied out.
         """
         if self.noise.ou or self.known_errors:
             z, drift, unit, _ = self._filtered(value)
@@ -183,5 +200,6 @@ class Likelihood(LogLoss, dist.Distribution):
     pytree_aux_fields = ("noise", "known_errors", "mixed")
 
     def __init__(self, location, *about):
+        """As `LogLoss`."""
         LogLoss.__init__(self, location, *about)
         dist.Distribution.__init__(self, event_shape=location.shape)

@@ -16,9 +16,9 @@ class LossModel:
 
         ln loss_i = ln law(theta, x_i) + drift(x_i) + run_effect[run_i] + noise_i
 
-    `known_errors` says whether the table has a `loss_se`; `climbing`, that heavy tails are normal given the rows' mixture even where they
-    have a closed form, which is what the search for the mode climbs by. Equal parts are equal models, and equal models share
-    their compiled programs.
+    `known_errors` says whether the table has a `loss_se`; `climbing`, that heavy tails are normal given the
+    rows' mixture even where they have a closed form, which is what the search for the mode climbs by. Equal
+    parts are equal models, and equal models share their compiled programs.
     """
 
     law: Law
@@ -28,7 +28,7 @@ class LossModel:
     climbing: bool = False
 
     def __call__(self, runs, measured, *, observe=True):
-        """Sample the coefficients and scales, and observe the rows' ln losses (or sample them, `observe=False`)."""
+        """Sample coefficients and scales, and observe the rows' ln losses (`observe=False`: sample them)."""
         numpyro.sample(
             "log_loss", self.likelihood(runs, measured), obs=measured.log_loss if observe else None
         )
@@ -55,13 +55,19 @@ class LossModel:
 
     @property
     def integrates(self):
-        """Whether parts of the model are integrated out: then heavy tails are a mixture, not in closed form."""
+        """Whether parts of the model are integrated out.
+
+        Then heavy tails are a mixture, not in closed form.
+        """
         known = self.known_errors and self.heavy_tailed
         return self.fitted.drift is not None or self.noise.run or self.noise.ou or known
 
     @property
     def fitted(self):
-        """The part of the model that a fit sees: models that differ beyond the data alone share their programs."""
+        """The part of the model that a fit sees.
+
+        Models that differ beyond the data alone share their programs.
+        """
         return self if self.drift is None else replace(self, drift=self.drift.fitted())
 
     @property
@@ -71,5 +77,8 @@ class LossModel:
 
     @property
     def averaged(self):
-        """Whether forecasts mix this fit with simpler ones: see `Drift`; not for a law that no run follows exactly."""
+        """Whether forecasts mix this fit with simpler ones: see `Drift`.
+
+        Not for a law that no run follows exactly.
+        """
         return self.drift is not None and self.drift.averaged and self.law.exact

@@ -12,10 +12,12 @@ from ..runs.arrays import FAR, clock_of, size_class
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Measured:
-    """What a likelihood reads: `(row,)` measurements of ln loss, padded; padding has `mask` 0 and counts nowhere.
+    """What a likelihood reads: `(row,)` measurements of ln loss, padded.
 
-    The rows of one run stand together in the order of training, so that neighbours in the table are neighbours
-    on the curve.
+    Padding has `mask` 0 and counts nowhere.
+
+    The rows of one run stand together in the order of training, so that neighbours in the table are
+    neighbours on the curve.
     """
 
     log_loss: jax.Array
@@ -46,9 +48,11 @@ def measured_of(frame, drift, *, run_effects=False, least=(0, 0, 0)):
     """`Measured` of a checked frame that is in the order of `order_of`.
 
     Args:
+        frame: the checked rows.
         drift: `(row, k)` basis of the drift.
         run_effects: whether the model has them.
-        least: pad to at least so many rows, pieces (where there are any) and runs, the `shape` of another table's `Measured`.
+        least: pad to at least so many rows, pieces (where there are any) and runs, the `shape` of another
+            table's `Measured`.
     """
     rows, size = len(frame), max(size_class(len(frame)), least[0])
     pieces = drift.shape[1] and max(drift.shape[1], least[1])
@@ -77,7 +81,7 @@ def measured_of(frame, drift, *, run_effects=False, least=(0, 0, 0)):
 
 
 def weigh(measured, mixture):
-    """`Measured` with this mixture, and all that a likelihood reads of it and of the rows beside their losses."""
+    """`Measured` with this mixture, and all that a likelihood reads of it and of the rows."""
     loadings = measured.loadings
     gram = ((measured.mask * mixture)[:, None] * loadings).T @ loadings
     weighed = replace(measured, mixture=mixture, gram=gram)

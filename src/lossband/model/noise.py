@@ -8,18 +8,21 @@ from .._lazy import dist, numpyro
 from ..errors import InputError, nearest
 from .tails import NOISES, StudentT, Tails
 
-ROUNDING = 1e-7  # of ln loss: losses are float32 numbers; it bounds the scatter where a law could pass through every row
+# of ln loss: losses are float32 numbers; it bounds the scatter where a law could pass through every row
+ROUNDING = 1e-7
 
 
 @dataclass(frozen=True)
 class Noise:
     """Which parts the noise has.
 
-    tails: of one measurement's scatter: "student-t" (4 degrees of freedom), "normal", or a `Tails` of your own.
+    tails: of one measurement's scatter: "student-t" (4 degrees of freedom), "normal", or a `Tails` of your
+        own.
     run: a normal effect of each run, shared by its rows.
     ou: autocorrelation along a run, exponential in ln tokens (continuous-time AR(1)).
-    sigma: median of the scatter's prior, as a share of the spread of the training ln losses. Next to nothing, such as
-        1e-6, leaves the known errors `loss_se` as all the scatter there is: the means of `lossband.thin` need that.
+    sigma: median of the scatter's prior, as a share of the spread of the training ln losses. Next to nothing,
+        such as 1e-6, leaves the known errors `loss_se` as all the scatter there is: the means of
+        `lossband.thin` need that.
     """
 
     tails: Tails = StudentT()
@@ -32,11 +35,11 @@ class Noise:
         object.__setattr__(self, "tails", find_tails(self.tails))
 
     def scales(self, spread):
-        """Sample the scales, all of them shares of `spread`, the standard deviation of the training ln losses.
+        """Sample the scales, all shares of `spread`, the standard deviation of the training ln losses.
 
-        sigma ~ LogNormal(ln 0.03, 1.2): well-run sweeps scatter by 0.2 to 1 % in loss, whose logs spread by 0.1
-        to 0.3; the width takes it to a tenth and to ten times that. The run effect and the OU part have the same
-        median; the OU length is half a natural log unit of tokens, within a factor of seven.
+        sigma ~ LogNormal(ln 0.03, 1.2): well-run sweeps scatter by 0.2 to 1 % in loss, whose logs spread by
+        0.1 to 0.3; the width takes it to a tenth and to ten times that. The run effect and the OU part have
+        the same median; the OU length is half a natural log unit of tokens, within a factor of seven.
 
         Returns:
             site -> value, sigma with the rounding of losses.
@@ -75,7 +78,8 @@ def find_noise(wanted):
     tails, *parts = str(wanted).replace(" ", "").split("+")
     if tails not in NOISES or not set(parts) <= {"run", "ou"}:
         raise InputError(
-            f"noise= got {wanted!r}; expected {' or '.join(map(repr, NOISES))}, optionally with '+run' and '+ou'.",
+            f"noise= got {wanted!r}; expected {' or '.join(map(repr, NOISES))}, optionally with '+run' "
+            "and '+ou'.",
             "For curves with many points a run, use noise='student-t+run+ou'.",
         )
     return Noise(NOISES[tails], "run" in parts, "ou" in parts)

@@ -1,4 +1,7 @@
-"""The Ornstein-Uhlenbeck process along a run, continuous-time AR(1): its Kalman filter and its paths, at a cost linear in the rows."""
+"""The Ornstein-Uhlenbeck process along a run, continuous-time AR(1).
+
+Its Kalman filter and its paths, at a cost linear in the rows.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +11,9 @@ from jax import lax
 def ou_innovations(columns, variance, scales, gap):
     """One-step prediction errors of an OU process seen through white noise, and their variances.
 
-    The process has standard deviation sigma_ou and correlation exp(-gap / length_ou) between neighbours; a gap of
-    FAR starts a new run. Both recursions of the Kalman filter are associative, and run in blocks: see `prefixes`.
+    The process has standard deviation sigma_ou and correlation exp(-gap / length_ou) between neighbours; a
+    gap of FAR starts a new run. Both recursions of the Kalman filter are associative, and run in blocks: see
+        `prefixes`.
 
     Args:
         columns: `(row, c)`, each filtered alike.
@@ -25,7 +29,10 @@ def ou_innovations(columns, variance, scales, gap):
     before = _predicted_variance(rho**2, stationary, variance)
     gain = before / (before + variance)
     # m[i] = rho[i] (m[i-1] + gain[i-1] (y[i-1] - m[i-1])): linear in m, so pairs (a, b) compose
-    last = lambda x: jnp.concatenate([jnp.zeros_like(x[:1]), x[:-1]])
+
+    def last(x):
+        return jnp.concatenate([jnp.zeros_like(x[:1]), x[:-1]])
+
     a = rho * (1 - last(gain))
     b = (rho * last(gain))[:, None] * last(columns)
     _, mean = prefixes(lambda f, s: (f[0] * s[0], s[0][..., None] * f[1] + s[1]), (a, b))
@@ -33,7 +40,7 @@ def ou_innovations(columns, variance, scales, gap):
 
 
 def _predicted_variance(rho2, stationary, variance):
-    """p[i] = rho2[i] p[i-1] v[i-1] / (p[i-1] + v[i-1]) + (1 - rho2[i]) stationary, by composing Moebius maps."""
+    """p[i] = rho2[i] p[i-1] v[i-1] / (p[i-1] + v[i-1]) + (1 - rho2[i]) stationary, by Moebius maps."""
     v = jnp.concatenate([variance[:1], variance[:-1]])
     q = (1 - rho2) * stationary
 
@@ -50,11 +57,13 @@ def _predicted_variance(rho2, stationary, variance):
 
 
 def prefixes(compose, elements):
-    """x[0], x[0] then x[1], ...: what `lax.associative_scan` gives along the rows, in blocks of about the root of their number.
+    """x[0], x[0] then x[1], ....
 
-    Inside the blocks one row after the other, all blocks at once; then block after block; then both joined. Work is twice the
-    rows, the memory is that of the result, and the program is two short loops, where `lax.associative_scan` unrolls
-    a tree of slices: that one takes longer to compile than to run.
+    What `lax.associative_scan` gives along the rows, in blocks of about the root of their number.
+
+    Inside the blocks one row after the other, all blocks at once; then block after block; then both joined.
+    Work is twice the rows, the memory is that of the result, and the program is two short loops, where
+    `lax.associative_scan` unrolls a tree of slices: that one takes longer to compile than to run.
 
     Args:
         compose: (earlier, later) -> both, elementwise over leading axes.

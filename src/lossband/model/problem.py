@@ -51,6 +51,7 @@ class Problem:
 
     @property
     def arrays(self):
+        """What the compiled programs take of it."""
         return self.runs, self.measured
 
     @property
@@ -75,9 +76,13 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None, le
     """Check a table and join it with a law, a noise and a drift.
 
     Args:
-        runs, law, noise, drift, columns: as in `lossband.fit`.
-        least: pad the arrays to at least this shape, the `measured.shape` of another problem of the same model, so that
-            both share their programs. It changes no answer.
+        runs: as in `lossband.fit`.
+        law: as in `lossband.fit`.
+        noise: as in `lossband.fit`.
+        drift: as in `lossband.fit`.
+        columns: as in `lossband.fit`.
+        least: pad the arrays to at least this shape, the `measured.shape` of another problem of the same
+            model, so that both share their programs. It changes no answer.
 
     Raises:
         InputError: unusable input; nothing is dropped or repaired.
@@ -87,7 +92,8 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None, le
     noise = find_noise(noise)
     if noise.ou and (clock_of(table) is None or "run" not in table):
         raise InputError(
-            "noise with '+ou' needs to know the points of each run and their order: columns run, and tokens or step.",
+            "noise with '+ou' needs to know the points of each run and their order: columns run, and "
+            "tokens or step.",
             "Add them, or leave out '+ou'.",
         )
     table = law.derived(table)
@@ -99,9 +105,11 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None, le
     model = LossModel(law, noise, find_drift(drift), "loss_se" in frame)
     if model.integrates and not noise.tails.gaussian:
         raise InputError(
-            f"the noise {noise.tails.name!r} is no scale mixture of normals: no drift, run effect or autocorrelation can be "
+            f"the noise {noise.tails.name!r} is no scale mixture of normals: no drift, run effect or "
+            "autocorrelation can be "
             "integrated out beside it.",
-            "Fit it with drift=None (or lossband.Drift(tau=None), which keeps the edge) and without '+run' and '+ou'.",
+            "Fit it with drift=None (or lossband.Drift(tau=None), which keeps the edge) and without "
+            "'+run' and '+ou'.",
         )
     paths = model.drift and model.drift.bind(frame, unit, compute_of(law, frame, unit), law.varied)
     ordered = frame.iloc[order]
@@ -122,7 +130,8 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None, le
 def components(problem):
     """The problems whose fits a forecast mixes, name -> `Problem`; the first is the problem itself.
 
-    With the drift and without; or, of a law with a simpler one, this law and that; or, of a crossed law, all four.
+    With the drift and without; or, of a law with a simpler one, this law and that; or, of a crossed law, all
+    four.
     """
     model, law = problem.model, problem.model.law
     if not model.averaged:
@@ -146,7 +155,10 @@ def _label(model, law, *, alone):
 
 
 def _as(problem, law, drift):
-    """The same table under another law and drift, of the same shape; the rows keep the weights they were given."""
+    """The same table under another law and drift, of the same shape.
+
+    The rows keep the weights they were given.
+    """
     posed = pose(problem.frame, law, noise=problem.model.noise, drift=drift, least=problem.measured.shape)
     rows = replace(posed.measured, mixture=problem.measured.mixture)
     return replace(posed, measured=rows, columns=problem.columns)
@@ -158,7 +170,10 @@ def coefficients(problem):
 
 
 def compute_of(law, frame, unit):
-    """Training compute of each row, `(row,)`, up to a constant: the law's own, or the product of its inputs."""
+    """Training compute of each row, `(row,)`, up to a constant.
+
+    The law's own, or the product of its inputs.
+    """
     if law.compute is not None:
         with double():
             return np.asarray(law.compute(runs_of(frame, unit)))
@@ -179,6 +194,7 @@ class NewRows:
     """
 
     def __init__(self, new, columns=None):
+        """Read a table."""
         self.columns = columns
         self.table = read_runs(new, columns=columns)
         self._checked = {}
@@ -206,7 +222,10 @@ class NewRows:
         return self.checked(problem).assign(loss=numbers(self.table, "loss"))
 
     def _named(self, problem):
-        """The table by lossband's names: by those that the training table went by, where no others are given."""
+        """The table by lossband's names.
+
+        By those that the training table went by, where no others are given.
+        """
         if self.columns is not None:
             return self.table
         here = {n: ours for n, ours in problem.columns.items() if n in self.table and ours not in self.table}

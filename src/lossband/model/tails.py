@@ -4,8 +4,9 @@ A noise is one class here and one entry of `NOISES`. A `Tails` that is a scale m
 
     e = scale z / sqrt(lambda),   z ~ Normal(0, 1),   lambda ~ its own law,
 
-may stand beside parts that are integrated out (a drift, run effects, autocorrelation): given lambda everything is
-Gaussian, and lambda is drawn by Gibbs sampling (Geweke 1993). Any other may stand beside the law alone.
+may stand beside parts that are integrated out (a drift, run effects, autocorrelation): given lambda
+everything is Gaussian, and lambda is drawn by Gibbs sampling (Geweke 1993). Any other may stand beside the
+law alone.
 """
 
 import abc
@@ -25,7 +26,8 @@ class Tails(abc.ABC):
     """How one measurement scatters; a subclass is a frozen dataclass, so that equal ones are equal.
 
     name: what users call it: `fit(noise=name)` where it is in `NOISES`.
-    gaussian: whether it is normal given a scale mixture lambda: only then may other parts be integrated out beside it.
+    gaussian: whether it is normal given a scale mixture lambda: only then may other parts be integrated out
+        beside it.
     heavy: whether that lambda varies from row to row.
     """
 
@@ -44,8 +46,8 @@ class Tails(abc.ABC):
     def log_density_plus_normal(self, residual, scale, variance):
         """Log density, at `residual`, of the sum of this scatter and a normal of `variance`.
 
-        By Gauss-Hermite quadrature over the normal, which is good to about 1e-3 while its standard deviation is below
-        five scales; a closed form in a subclass is better.
+        By Gauss-Hermite quadrature over the normal, which is good to about 1e-3 while its standard deviation
+        is below five scales; a closed form in a subclass is better.
         """
         node, weight = np.polynomial.hermite_e.hermegauss(NODES)
         terms = [
@@ -56,7 +58,10 @@ class Tails(abc.ABC):
         return jax.scipy.special.logsumexp(jnp.stack(terms), axis=0)
 
     def draw_mixture(self, key, t):
-        """Draws of lambda given the scatter over its scale, same shape as `t`; ones where it does not vary."""
+        """Draws of lambda given the scatter over its scale, same shape as `t`.
+
+        Ones where it does not vary.
+        """
         return jnp.ones_like(t)
 
     def expected_mixture(self, t2):
@@ -80,7 +85,8 @@ class StudentT(Tails):
     def log_density(self, residual, scale):
         """Log density at `residual`, same shape."""
         z2 = (residual / scale) ** 2
-        # ln(1 + z2 / nu) as it stands: log1p costs more and differs by rounding only, the density being of the order of 1
+        # ln(1 + z2 / nu) as it stands: log1p costs more and differs by rounding only, the density being of
+        # the order of 1
         unit = np.log(3 / 8) - 0.5 * (self.nu + 1) * jnp.log(1 + z2 / self.nu)
         return unit - jnp.log(scale)
 
@@ -89,8 +95,8 @@ class StudentT(Tails):
 
             p(r) = integral Normal(r; 0, scale^2 / lambda + variance) Gamma(lambda; 2, 2) d lambda
 
-        by the trapezoidal rule in ln lambda, which converges geometrically; at variance 0 it is `log_density` to
-        within 1e-6 as far out as 300 scales.
+        by the trapezoidal rule in ln lambda, which converges geometrically; at variance 0 it is `log_density`
+        to within 1e-6 as far out as 300 scales.
         """
 
         def add(total, log_lambda):
@@ -106,7 +112,10 @@ class StudentT(Tails):
         return jax.random.t(key, self.nu, shape)
 
     def draw_mixture(self, key, t):
-        """Draws of lambda given the scatter over its scale: Gamma((nu + 1) / 2, (nu + t^2) / 2) (Geweke 1993, eq. 10)."""
+        """Draws of lambda given the scatter over its scale.
+
+        Gamma((nu + 1) / 2, (nu + t^2) / 2) (Geweke 1993, eq. 10).
+        """
         keys = jax.random.split(key)
         # Gamma(5 / 2) is the sum of two exponentials and half a squared normal, far cheaper than by rejection
         gamma = jnp.sum(jax.random.exponential(keys[0], (2, *t.shape)), axis=0)
@@ -114,7 +123,10 @@ class StudentT(Tails):
         return gamma / ((self.nu + t**2) / 2)
 
     def expected_mixture(self, t2):
-        """Expected lambda given the squared scatter over its scale: the E-step of Lange et al. 1989, eq. 3."""
+        """Expected lambda given the squared scatter over its scale: the E-step of Lange et al. 1989, eq.
+
+        3.
+        """
         return (self.nu + 1) / (self.nu + t2)
 
     def information(self):

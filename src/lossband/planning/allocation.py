@@ -7,9 +7,9 @@ For every draw of a law's coefficients, and every budget C,
 as optimum.py finds it. For the Chinchilla law and 6ND this is the closed form
 N* = [alpha A / (beta B)]^(1 / (alpha + beta)) (C / 6)^(beta / (alpha + beta)).
 
-The optimum is that of the law. The drift, which says how far the real loss may be from the law, has no preferred
-direction and a rough path, whose minima mean nothing: it widens the coefficients' posterior, and so the optimum's,
-and it is in the loss given for the optimum, but it does not choose the optimum.
+The optimum is that of the law. The drift, which says how far the real loss may be from the law, has no
+preferred direction and a rough path, whose minima mean nothing: it widens the coefficients' posterior, and so
+the optimum's, and it is in the loss given for the optimum, but it does not choose the optimum.
 """
 
 from dataclasses import dataclass
@@ -35,15 +35,17 @@ class Plan:
     """The best use of budgets, with its uncertainty.
 
     Attributes:
-        frame: one row a budget. `flops`; for each of `params`, `tokens`, `tokens_per_param`, `loss` (and `loops` for
-            a law that has them) `_median` and equal-tailed `_lo_90`, `_hi_90`, ...; and the low-regret range
-            `params_within_0.1_lo`, `params_within_0.1_hi`, ...: all sizes whose expected loss is at most .1 % above the best.
-            `loss` is of kind "mean": the law and the drift at the optimum.
-        exponent: `(sample,)` draws of d ln N* / d ln C around the budgets' middle: the a of N* ~ C^a, which for
-            Chinchilla's law and the coupled one is beta / (alpha + beta).
+        frame: one row a budget. `flops`; for each of `params`, `tokens`, `tokens_per_param`, `loss` (and
+            `loops` for a law that has them) `_median` and equal-tailed `_lo_90`, `_hi_90`, ...; and the
+            low-regret range `params_within_0.1_lo`, `params_within_0.1_hi`, ...: all sizes whose expected
+            loss is at most .1 % above the best. `loss` is of kind "mean": the law and the drift at the
+            optimum.
+        exponent: `(sample,)` draws of d ln N* / d ln C around the budgets' middle: the a of N* ~ C^a, which
+            for Chinchilla's law and the coupled one is beta / (alpha + beta).
         draws: xarray of dimensions (sample, budget) with N*, D*, T*, D*/N* and the loss there.
-        regret: one row a budget and size: `flops`, `params`, `tokens` (`loops`), `regret`, the expected loss over the best one, less
-            one, and `prob_0.1`, `prob_0.5`, `prob_1`: how probably the size is within .1, .5, 1 % of its draw's optimum.
+        regret: one row a budget and size: `flops`, `params`, `tokens` (`loops`), `regret`, the expected loss
+            over the best one, less one, and `prob_0.1`, `prob_0.5`, `prob_1`: how probably the size is within
+                .1, .5, 1 % of its draw's optimum.
         notes: coded remarks: an optimum outside the data, at a bound, or without an interior.
     """
 
@@ -54,6 +56,7 @@ class Plan:
     notes: tuple
 
     def __repr__(self):
+        """The table, the exponent and the notes."""
         a, (low, high) = self.exponent.mean(), np.quantile(self.exponent, [0.05, 0.95])
         table = self.frame.T.to_string(header=False, float_format=lambda x: f"{x:.4g}")
         return "\n".join(
@@ -111,7 +114,7 @@ def _regret(spend, budget, loops, found):
 
 
 def _range(regret, within):
-    """The smallest and largest size around the best with an expected regret up to `within`, between grid points by a straight line."""
+    """Smallest and largest size around the best whose expected regret is up to `within`."""
     size, value = np.log(regret["params"].to_numpy()), regret["regret"].to_numpy()
     best, inside = np.abs(value).argmin(), value <= within
     left = best - np.argmin(np.append(inside[best::-1], False)) + 1
@@ -153,13 +156,15 @@ def _notes(problem, budgets, drawn, solutions, loops):
         if held > OFTEN:
             yield Note(
                 "no-interior",
-                f"at {budget:.3g} FLOPs {held:.0%} of the draws have no optimum inside the bounds or the sizes searched: "
+                f"at {budget:.3g} FLOPs {held:.0%} of the draws have no optimum inside the bounds or the "
+                "sizes searched: "
                 "the loss still falls there. Widen bounds=, or measure runs on both sides of the optimum.",
             )
         if len(loops) > 1 and (most := (found["loops"] == loops[-1]).mean()) > OFTEN:
             yield Note(
                 "most-loops",
-                f"at {budget:.3g} FLOPs {most:.0%} of the draws take the most loops allowed, {loops[-1]:.0f}. "
+                f"at {budget:.3g} FLOPs {most:.0%} of the draws take the most loops allowed, "
+                f"{loops[-1]:.0f}. "
                 "Allow more with bounds={'loops': (1, ...)}.",
             )
         beyond = []
@@ -171,7 +176,8 @@ def _notes(problem, budgets, drawn, solutions, loops):
         if beyond:
             yield Note(
                 "outside-data",
-                f"at {budget:.3g} FLOPs the optimum lies outside the data ({'; '.join(beyond)}): it rests on the law's form. "
+                f"at {budget:.3g} FLOPs the optimum lies outside the data ({'; '.join(beyond)}): it rests "
+                "on the law's form. "
                 "A run nearer to it would test the law.",
             )
 
@@ -192,20 +198,25 @@ def _others(problem, at):
     inputs, at = problem.model.law.inputs, dict(at or {})
     if not {"params", "tokens"} <= set(inputs):
         raise InputError(
-            f"the law {problem.model.law.name!r} has inputs {listed(inputs)}; a split of compute needs params and tokens.",
+            f"the law {problem.model.law.name!r} has inputs {listed(inputs)}; a split of compute needs "
+            "params and tokens.",
             "Fit a law with both, such as 'coupled'.",
         )
     needed = [name for name in inputs if name not in CHOICES]
     if set(at) != set(needed):
         raise InputError(
-            f"at= names {listed(sorted(at)) or 'nothing'}; the law's inputs beside {', '.join(CHOICES)} are {listed(needed) or 'none'}.",
+            f"at= names {listed(sorted(at)) or 'nothing'}; the law's inputs beside {', '.join(CHOICES)} "
+            f"are {listed(needed) or 'none'}.",
             "Give each of them one value: at={'unique_tokens': 1e11}.",
         )
     return {name: float(value) for name, value in at.items()}
 
 
 def _limits(problem, bounds):
-    """Limits of params and tokens, and the numbers of loops to try: those of the training rows unless bounded."""
+    """Limits of params and tokens, and the numbers of loops to try.
+
+    Those of the training rows unless bounded.
+    """
     allowed = [name for name in CHOICES if name in problem.model.law.inputs]
     for name, pair in bounds.items():
         if name not in allowed or np.shape(pair) != (2,) or not 0 < pair[0] <= pair[1]:

@@ -1,4 +1,7 @@
-"""Cost: what a run of N parameters, D tokens and T loops takes in FLOPs, and how many tokens a budget buys."""
+"""Cost.
+
+What a run of N parameters, D tokens and T loops takes in FLOPs, and how many tokens a budget buys.
+"""
 
 from dataclasses import dataclass
 
@@ -17,10 +20,12 @@ class Cost:
         6ND:    C = 6 N D   + 2 N I
         6NDT:   C = 6 N D T + 2 N T I
 
-    6 FLOPs a parameter and token in training and 2 in inference (Kaplan et al. 2020, arXiv:2001.08361, table 1), with I the tokens
-    that the model will read or write in its life; each of T loops applies all N parameters once more.
+    6 FLOPs a parameter and token in training and 2 in inference (Kaplan et al. 2020, arXiv:2001.08361, table
+    1), with I the tokens that the model will read or write in its life; each of T loops applies all N
+    parameters once more.
 
-    kind: "6ND", "6NDT" or a function of (params, tokens) or (params, tokens, loops) in jax.numpy, which rises in tokens.
+    kind: "6ND", "6NDT" or a function of (params, tokens) or (params, tokens, loops) in jax.numpy, which rises
+        in tokens.
     inference_tokens: I; a function takes care of its own.
     """
 
@@ -63,7 +68,8 @@ def find_cost(wanted, inference_tokens, looped):
         wanted = "6NDT" if looped else "6ND"
     if not (callable(wanted) or wanted in NAMED):
         raise InputError(
-            f"cost= got {wanted!r}; expected {' or '.join(map(repr, NAMED))}, or a function of (params, tokens).",
+            f"cost= got {wanted!r}; expected {' or '.join(map(repr, NAMED))}, or a function of (params, "
+            "tokens).",
             "Leave it out for 6ND (6NDT for a law with loops).",
         )
     if callable(wanted) and inference_tokens:

@@ -1,15 +1,15 @@
 r"""Experiment: which run to do next, from the posterior draws alone (preposterior analysis).
 
-Over the draws, the target q and the ln loss y_c that a candidate run would show are close to jointly Gaussian. Seeing y_c then
-takes from the variance of q
+Over the draws, the target q and the ln loss y_c that a candidate run would show are close to jointly
+Gaussian. Seeing y_c then takes from the variance of q
 
     cov(q, y_c)^2 / (var y_c + s^2)
 
-with s^2 the variance of what a new run adds to the expected loss: noise and run effect. After a choice the covariances are those
-that its observation leaves, whatever it shows, so a batch is chosen greedily.
+with s^2 the variance of what a new run adds to the expected loss: noise and run effect. After a choice the
+covariances are those that its observation leaves, whatever it shows, so a batch is chosen greedily.
 
-Source: Lindley 1956, doi:10.1214/aoms/1177728069, for the expected information of an experiment; the Gaussian case is kriging's
-variance reduction.
+Source: Lindley 1956, doi:10.1214/aoms/1177728069, for the expected information of an experiment; the Gaussian
+case is kriging's variance reduction.
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,9 @@ from .cost import find_cost
 class NextRun:
     """Which run to do next.
 
-    chosen: one row a run, in the order of choice: the candidate's columns, `cost`, `reduction` (the share of the target's
-        present variance that it takes away), `per_cost`, and `sd_after`, the target's sd once all so far are seen.
+    chosen: one row a run, in the order of choice: the candidate's columns, `cost`, `reduction` (the share of
+        the target's present variance that it takes away), `per_cost`, and `sd_after`, the target's sd once
+        all so far are seen.
     candidates: the same for every candidate as the first choice, best first; `chosen` marks those taken.
     sd: of the target now; of ln loss or ln N for the targets named in `next_run`.
     """
@@ -39,6 +40,7 @@ class NextRun:
     sd: float
 
     def __repr__(self):
+        """The chosen runs."""
         return f"target's sd now {self.sd:.4g}\n{self.chosen.to_string(float_format=lambda x: f'{x:.4g}')}"
 
 
@@ -48,9 +50,11 @@ def next_run(post, candidates, *, target, cost=None, count=1, budget=np.inf):
     Args:
         post: a `Posterior`.
         candidates: rows of the law's inputs (a frame or CSV), one a run that could be done.
-        target: what is to be known: {"params": ..., "tokens": ...}, the ln of the expected loss there; {"flops": C}, ln N* at that
-            budget (see `Posterior.optimal`); or `(sample,)` values, one a draw of the posterior, of anything else.
-        cost: a column of `candidates`, "6ND", "6NDT", or a function as in `Posterior.optimal`; by default every run costs 1.
+        target: what is to be known: {"params": ..., "tokens": ...}, the ln of the expected loss there;
+            {"flops": C}, ln N* at that budget (see `Posterior.optimal`); or `(sample,)` values, one a draw of
+            the posterior, of anything else.
+        cost: a column of `candidates`, "6ND", "6NDT", or a function as in `Posterior.optimal`; by default
+            every run costs 1.
         count: at most so many runs.
         budget: at most so much cost in all, in the unit of the cost.
 
@@ -94,11 +98,13 @@ def next_run(post, candidates, *, target, cost=None, count=1, budget=np.inf):
 def check_design(runs, law=None, **options):
     """What a table of runs cannot tell of a law, before the posterior is sampled.
 
-    The same notes that `fit` puts in `health.notes`, from a quick Laplace fit: one ratio of tokens to params, too few
-    levels of an input, a floor or another coefficient that the data do not inform, each with the run that would help.
+    The same notes that `fit` puts in `health.notes`, from a quick Laplace fit: one ratio of tokens to params,
+    too few levels of an input, a floor or another coefficient that the data do not inform, each with the run
+    that would help.
 
     Args:
-        runs, law: as in `fit`.
+        runs: as in `fit`.
+        law: as in `fit`.
         options: of `fit`: noise, drift, columns, seed.
 
     Returns:
@@ -121,8 +127,8 @@ def _valued(table, reduction):
 def _noise(post):
     """Variance of ln loss that a new run adds to the law and drift.
 
-    Heavy tails tell more than their variance says: a Student-t location is known to sigma^2 (nu + 3) / (nu + 1) a
-    measurement, the inverse of its Fisher information.
+    Heavy tails tell more than their variance says: a Student-t location is known to sigma^2 (nu + 3) / (nu +
+    1) a measurement, the inverse of its Fisher information.
     """
     known, sites = post.problem.model.noise.tails.information(), post.sites
     added = [known * sites["sigma"] ** 2] + [sites[n] ** 2 for n in ("sigma_run", "sigma_ou") if n in sites]
@@ -158,7 +164,8 @@ def _target(post, target, samples):
     values = np.ravel(np.asarray(target, dtype=float))
     if len(values) != samples or not np.isfinite(values).all() or np.ptp(values) == 0:
         raise InputError(
-            f"target= has {len(values)} values; expected a finite one for each of the {samples} draws, not all equal.",
+            f"target= has {len(values)} values; expected a finite one for each of the {samples} draws, "
+            "not all equal.",
             "Or give a row of inputs, or {'flops': budget}.",
         )
     return values

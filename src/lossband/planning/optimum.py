@@ -1,8 +1,8 @@
 """Optimum: the best split of one budget in every draw of a law's coefficients.
 
-D follows from N and T through the cost; N is searched on a grid of 1/40 decade and then by golden section, to eight
-digits; T runs over whole numbers. Where the law has several minima the lowest with higher loss on both sides counts:
-shifted power laws also fall, absurdly, towards models of no size at all.
+D follows from N and T through the cost; N is searched on a grid of 1/40 decade and then by golden section, to
+eight digits; T runs over whole numbers. Where the law has several minima the lowest with higher loss on both
+sides counts: shifted power laws also fall, absurdly, towards models of no size at all.
 """
 
 import functools
@@ -33,8 +33,9 @@ def optima(post, spend, budget, *, loops, limits, others):
         others: a value for each other input of the law.
 
     Returns:
-        `(sample,)` arrays: `params`, `tokens`, `loops`, `loss` (of the law) and `held`, whether a limit stopped the search there; and
-        `sizes` `(size,)` with the `losses` `(sample, loop, size)` of all sizes searched, infinite outside the limits.
+        `(sample,)` arrays: `params`, `tokens`, `loops`, `loss` (of the law) and `held`, whether a limit
+        stopped the search there; and `sizes` `(size,)` with the `losses` `(sample, loop, size)` of all sizes
+        searched, infinite outside the limits.
 
     Raises:
         InputError: no run within the limits can spend the budget.
@@ -58,7 +59,10 @@ def optima(post, spend, budget, *, loops, limits, others):
 
 
 def _grid(spend, budget, ratio, loops, limits):
-    """ln N, `(size,)`: around the size that the data's own tokens per parameter would give, inside the bounds."""
+    """Ln N, `(size,)`.
+
+    Around the size that the data's own tokens per parameter would give, inside the bounds.
+    """
     sizes = np.log(10) * np.arange(-300, 300, REACH / 20)
     tokens = np.asarray(spend.tokens(budget, jnp.exp(sizes), jnp.full(len(sizes), loops[0])))
     affordable = tokens >= ratio * np.exp(sizes)
@@ -130,7 +134,7 @@ def lowest(losses):
 
 
 def golden_section(function, low, high):
-    """Minimiser of a function with one minimum between `low` and `high`, all arrays of one shape, elementwise."""
+    """Minimiser of a function with one minimum between `low` and `high`, elementwise."""
 
     def shrink(_, state):
         low, high, left, right, f_left, f_right = state

@@ -1,4 +1,7 @@
-"""Recipes: two ways of training compared by one joint fit, as a loss, as compute, and as an order that may flip."""
+"""Recipes.
+
+Two ways of training compared by one joint fit, as a loss, as compute, and as an order that may flip.
+"""
 
 import functools
 from dataclasses import dataclass
@@ -58,7 +61,8 @@ class Comparison:
             levels: of the equal-tailed intervals.
 
         Returns:
-            a frame, one row a row: inputs, `median`, `lo_90`, `hi_90`, ..., and `prob_b_better`, P(loss b < loss a).
+            a frame, one row a row: inputs, `median`, `lo_90`, `hi_90`, ..., and `prob_b_better`, P(loss b <
+                loss a).
         """
         a, b = self._pair(pair)
         losses = self.draws(new)
@@ -66,12 +70,14 @@ class Comparison:
         return self._frame(new, drawn, levels).assign(prob_b_better=(drawn < 0).mean(0))
 
     def multiplier(self, new, *, pair=None, levels=LEVELS):
-        r"""How many times the compute of recipe a recipe b needs for the same loss: above 1 where b is the worse.
+        r"""How many times the compute of recipe a recipe b needs for the same loss.
 
-            L_b(m x) = L_a(x);    ((L_b - E) / (L_a - E))^(1 / alpha) for one power law with a shared floor and exponent
+        Above 1 where b is the worse.
 
-        m x has m times the compute of the row: params and tokens both grow by the root of m; a law of one input grows in
-        that. It is found on each draw's law by bisection. Infinite where b never gets there.
+            L_b(m x) = L_a(x);  ((L_b - E) / (L_a - E))^(1 / alpha) for one power law with shared E and alpha
+
+        m x has m times the compute of the row: params and tokens both grow by the root of m; a law of one
+        input grows in that. It is found on each draw's law by bisection. Infinite where b never gets there.
 
         Returns:
             a frame as of `difference`, with `prob_a_better`, P(m > 1).
@@ -93,11 +99,12 @@ class Comparison:
             return self.posterior.assembled(of_one)
 
     def prob_flip(self, before, *, start=None, pair=None):
-        """P(the better recipe at `start` is the worse one at some scale up to `before`), by the law of each draw.
+        """P(the better recipe at `start` is the worse one at some scale up to `before`), by each draw's law.
 
         Args:
             before: one row of the law's inputs.
             start: another; the centre of the data by default.
+            pair: names (a, b); the first two by default.
         """
         a, b = self._pair(pair)
         unit, inputs = self.posterior.problem.unit, self._inputs
@@ -140,11 +147,13 @@ def compare_recipes(a, b, *more, law=None, names=None, pool=0.1, floor=0.0, apar
     """Fit recipes together, with shared or partly pooled exponents, to compare them where neither was run.
 
     Args:
-        a, b, more: tables of runs, one a recipe, as in `fit`.
+        a: tables of runs, one a recipe, as in `fit`.
+        b: tables of runs, one a recipe, as in `fit`.
+        more: tables of runs, one a recipe, as in `fit`.
         law: of one recipe, as in `fit`.
         names: of the recipes; "a", "b", ... by default.
-        pool: log-width of the factor between two recipes' exponents: 0 shares them (then no order of two power laws
-            flips), .1 lets them differ by about 10 %.
+        pool: log-width of the factor between two recipes' exponents: 0 shares them (then no order of two
+            power laws flips), .1 lets them differ by about 10 %.
         floor: the same for the irreducible loss; 0 for recipes of one tokeniser and one kind of text.
         apart: in place of both, coefficient -> log-width, for a law whose terms do not say what they are.
         options: of `fit`: noise, drift, num_samples, seed, ...
@@ -153,7 +162,8 @@ def compare_recipes(a, b, *more, law=None, names=None, pool=0.1, floor=0.0, apar
         a `Comparison`. Its `posterior.health` says whether the fit can be trusted.
 
     Raises:
-        InputError: unusable tables, a law that no coefficient can differ in, or as many names as there are not recipes.
+        InputError: unusable tables, a law that no coefficient can differ in, or as many names as there are
+            not recipes.
     """
     tables = [read_runs(table, columns=options.get("columns")) for table in (a, b, *more)]
     options.pop("columns", None)
@@ -177,7 +187,7 @@ def _labelled(table, name, number):
 
 
 def _powers(inputs):
-    """input -> the power of the compute multiplier that it grows by."""
+    """Input -> the power of the compute multiplier that it grows by."""
     groups = [group for group in (SIZES, DATA, COMPUTE) if set(group) & set(inputs)]
     if not groups:
         raise InputError(

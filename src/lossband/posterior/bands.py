@@ -71,9 +71,9 @@ def gaps(real, predicted, observed, *, by="run", level=0.9):
         level: of the interval.
 
     Returns:
-        a frame, one row per curve: `by`, `rows`, `gap` (the posterior mean, in the unit of the loss; above zero the
-        prediction is too high), `lo_90`, `hi_90`, and `inside_50`, `inside_90`, the share of the curve's rows
-        inside the bands of a new observation.
+        a frame, one row per curve: `by`, `rows`, `gap` (the posterior mean, in the unit of the loss; above
+        zero the prediction is too high), `lo_90`, `hi_90`, and `inside_50`, `inside_90`, the share of the
+        curve's rows inside the bands of a new observation.
     """
     loss, keys, rows = real["loss"].to_numpy(), [by] if isinstance(by, str) else list(by), []
     for name, index in real.groupby(by, sort=False).indices.items():
@@ -90,21 +90,22 @@ def gaps(real, predicted, observed, *, by="run", level=0.9):
 class Forecast(abc.ABC):
     """What can be asked of whatever draws losses at new rows.
 
-    A subclass has `draws` and `problem`, which says what the inputs are and how far a row is from the training rows.
+    A subclass has `draws` and `problem`, which says what the inputs are and how far a row is from the
+    training rows.
     """
 
     @abc.abstractmethod
     def draws(self, new, *, kind="observation", columns=None):
-        """Draws of the loss at new rows, an xarray of dimensions (sample, row), in the unit of the training losses."""
+        """Draws of the loss at new rows, an xarray of dimensions (sample, row), in the training unit."""
 
     def predict(self, new, *, kind="observation", levels=LEVELS, columns=None):
         """Bands at new rows: see `lossband.posterior.bands.summarise` for the columns.
 
         Args:
-            new: a frame or CSV with the law's inputs; `run` labels are used where the noise has a run effect, and
-                `loss_se`, the known error of a new measurement, where it is given.
-            kind: "mean" (the law, its coefficients' uncertainty, and the drift), "run" (a new training run) or
-                "observation" (a new measurement).
+            new: a frame or CSV with the law's inputs; `run` labels are used where the noise has a run effect,
+                and `loss_se`, the known error of a new measurement, where it is given.
+            kind: "mean" (the law, its coefficients' uncertainty, and the drift), "run" (a new training run)
+                or "observation" (a new measurement).
             levels: of the equal-tailed intervals.
             columns: the user's column names, {"N": "params"}.
         """
@@ -113,7 +114,9 @@ class Forecast(abc.ABC):
         return summarise(self.problem, rows.checked(self.problem), losses, kind=kind, levels=levels)
 
     def gap(self, real, *, by="run", kind="mean", level=0.9, columns=None):
-        """Signed distance predicted - real, per curve, with its own interval: see `lossband.posterior.bands.gaps`.
+        """Signed distance predicted - real, per curve, with its own interval.
+
+        See `lossband.posterior.bands.gaps`.
 
         Args:
             real: measured rows, as in `predict`, with `loss`.

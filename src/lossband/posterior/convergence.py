@@ -1,4 +1,6 @@
-"""Convergence of chains: R-hat and effective sample sizes as ArviZ has them, without the seconds that its import takes.
+"""Convergence of chains.
+
+R-hat and effective sample sizes as ArviZ has them, without the seconds that its import takes.
 
 Source: Vehtari et al. 2021, arXiv:1903.08008. Draws are `(chain, draw, ...)`.
 """
@@ -10,7 +12,10 @@ import numpy as np
 
 
 def rank_rhat(draws):
-    """Rank-normalised split R-hat `(...)`, of the draws' location or spread, whichever is worse (eqs. 4 and 14)."""
+    """Rank-normalised split R-hat `(...)`, of the draws' location or spread, whichever is worse (eqs.
+
+    4 and 14).
+    """
     folded = np.abs(draws - np.median(draws, axis=(0, 1)))
     return np.maximum(*(_split_rhat(ranked(part)) for part in (draws, folded)))
 
@@ -61,9 +66,10 @@ def _split_rhat(draws):
 
 
 def _ess(draws):
-    """Effective sample size of halved chains, at most S log10 S of S draws, as antithetic chains may exceed S.
+    """Effective sample size of halved chains, at most S log10 S of S draws.
 
-    Geyer's initial monotone sequence: autocorrelations are summed in pairs while the pairs stay above zero and fall.
+    Geyer's initial monotone sequence: autocorrelations are summed in pairs while the pairs stay above zero
+    and fall.
     """
     chains = _halves(draws)
     length, count = chains.shape[1], chains.shape[0] * chains.shape[1]

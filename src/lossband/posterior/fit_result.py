@@ -19,7 +19,8 @@ class Fit:
     """The draws of one model given one table, with their diagnostics.
 
     problem: the model and the table that it was fitted to.
-    sites: coefficient, scale or derived quantity -> `(chain, draw)`, in the unit of the loss and of the inputs.
+    sites: coefficient, scale or derived quantity -> `(chain, draw)`, in the unit of the loss and of the
+        inputs.
     weights: `(chain, draw, k)` the drift inside the data.
     effects: `(chain, draw, run)` run effects on ln loss.
     stats: `energy`, `diverging`, `steps`, `acceptance`, each `(chain, draw)`.
@@ -56,7 +57,10 @@ class Fit:
         return Draws(sites, flat(self.weights), flat(self.effects), (self.seed,))
 
     def log_score(self, real):
-        """Log predictive density of measured losses, `(row,)`, in nats per unit of the loss: the exact mixture over the draws."""
+        """Log predictive density of measured losses, `(row,)`, in nats per unit of the loss.
+
+        The exact mixture over the draws.
+        """
         frame = NewRows.of(real).measured(self.problem)
         return score.mixture(log_densities(self.problem, self.draws, frame))
 
@@ -77,7 +81,7 @@ class Fit:
 
     @cached_property
     def data(self):
-        """Everything as an xarray DataTree with ArviZ's groups, and what was integrated out in a group `latent`.
+        """Everything as an xarray DataTree with ArviZ's groups, and `latent`, what was integrated out.
 
         Variables of no size are left out.
         """
@@ -126,7 +130,10 @@ class Fit:
 
 
 def first_curve(fit):
-    """The law at the training rows under the first draw, `(row,)`: what tells a law from another of its name."""
+    """The law at the training rows under the first draw, `(row,)`.
+
+    What tells a law from another of its name.
+    """
     first = Draws({name: value[:1] for name, value in fit.draws.sites.items()}, None, None)
     return law_losses(fit.problem, first, fit.problem.frame)[0]
 

@@ -48,8 +48,8 @@ def draw_losses(problem, draws, new, *, kind="observation"):
         problem: the `Problem` that was fitted.
         draws: its `Draws`.
         new: a checked frame of new rows.
-        kind: "mean" (law and drift), "run" (and a run effect: the fitted one where the run's label is known, else
-            a new run's) or "observation" (and noise).
+        kind: "mean" (law and drift), "run" (and a run effect: the fitted one where the run's label is known,
+            else a new run's) or "observation" (and noise).
 
     Returns:
         `(sample, row)`, in the unit of the training losses.
@@ -97,7 +97,10 @@ def drift_draws(problem, draws, new, *, paired=False):
 
 
 def _run_effects(problem, draws, new):
-    """Run effects at new rows, `(sample, row)`: the fitted ones for known runs, one fresh draw for each new run."""
+    """Run effects at new rows, `(sample, row)`.
+
+    The fitted ones for known runs, one fresh draw for each new run.
+    """
     if not problem.model.noise.run:
         return 0.0
     known = {name: slot for slot, name in enumerate(problem.run_names)}
@@ -127,11 +130,12 @@ def _noise(problem, draws, new):
 
 
 def log_densities(problem, draws, real):
-    """Log density of each measured loss given each posterior draw, `(sample, row)`, in nats per unit of the loss.
+    """Log density of each measured loss given each draw, `(sample, row)`, in nats per unit of the loss.
 
-    Given a draw, ln loss is the law, the drift inside the data and the fitted run effects, and around them normal parts (the drift
-    beyond the data, a new run's effect, autocorrelated noise) and independent noise: the density of that sum is
-    exact, nothing fresh is drawn for it. Its mean over the draws is the predictive density: see `score.mixture`.
+    Given a draw, ln loss is the law, the drift inside the data and the fitted run effects, and around them
+    normal parts (the drift beyond the data, a new run's effect, autocorrelated noise) and independent noise:
+    the density of that sum is exact, nothing fresh is drawn for it. Its mean over the draws is the predictive
+        density: see `score.mixture`.
 
     Args:
         problem: the `Problem` that was fitted.

@@ -19,8 +19,8 @@ class Health:
     ebfmi_min: smallest energy fraction of missing information of a chain.
     map_agreed: share of the starts that found the same mode.
     steps: mean leapfrog steps a draw.
-    pareto_k: of the importance weights of method="laplace" (below 0.7 it can be trusted); None for NUTS, which has no
-        use for it, as the other numbers have little for Laplace.
+    pareto_k: of the importance weights of method="laplace" (below 0.7 it can be trusted); None for NUTS,
+        which has no use for it, as the other numbers have little for Laplace.
     notes: coded remarks, empty if there is nothing to say.
     """
 
@@ -39,12 +39,14 @@ class Health:
         return not {note.code for note in self.notes} & SAMPLER_CODES
 
     def __str__(self):
+        """The numbers in one line, and the notes."""
         line = (
             f"Laplace, Pareto k {self.pareto_k:.2f}, effective draws {self.ess_min:.0f}"
             if self.pareto_k is not None
             else (
                 f"R-hat max {self.rhat_max:.3f}, ESS min {self.ess_min:.0f}, divergences {self.divergences}, "
-                f"E-BFMI min {self.ebfmi_min:.2f}, modes agreed {self.map_agreed:.0%}, leapfrogs a draw {self.steps:.1f}"
+                f"E-BFMI min {self.ebfmi_min:.2f}, modes agreed {self.map_agreed:.0%}, leapfrogs a draw "
+                f"{self.steps:.1f}"
             )
         )
         return "\n".join([line, *map(str, self.notes)])
@@ -79,7 +81,9 @@ def examine(sites, stats, found, prior, problem, names):
 
 
 def worst(every):
-    """Health of a mixture of fits to one table: the worst of each number; divergences are counted over all of them.
+    """Health of a mixture of fits to one table: the worst of each number.
+
+    Divergences are counted over all of them.
 
     Args:
         every: `Health` of each fit, that of the fullest model first: its notes on the table stand for all.
@@ -122,7 +126,8 @@ def _sampler_notes(rhat, ess, divergences, ebfmi):
     if not ebfmi > 0.3:
         yield Note(
             "ebfmi",
-            f"low energy mixing (E-BFMI {ebfmi:.2f}, wanted above 0.3): tails may be missed. Tighten a prior.",
+            f"low energy mixing (E-BFMI {ebfmi:.2f}, wanted above 0.3): tails may be missed. Tighten a "
+            "prior.",
         )
 
 

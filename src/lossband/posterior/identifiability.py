@@ -8,7 +8,8 @@ from ..errors import Note
 from .forecast import Draws, law_losses
 
 CODES = frozenset({"one-ratio", "few-levels", "floor", "prior"})
-UNSEEN = 0.2  # sd of ln E above which the floor is called unseen: the ends of its 90 % interval lie a factor of two apart
+# sd of ln E above which the floor is called unseen: the ends of its 90 % interval lie a factor of two apart
+UNSEEN = 0.2
 KEPT = 0.9  # share of the prior's width above which a coefficient is called uninformed
 STRETCHES = (1.0, 10.0, 100.0)  # how far beyond the largest value of an input a further run is looked for
 
@@ -47,7 +48,8 @@ def design_notes(problem, sites, prior, names):
         elif _width(sites[name]) > KEPT * _width(prior[name]):
             yield Note(
                 "prior",
-                f"the data hardly inform {name}: its posterior is as wide as its prior. Add runs that vary it, or state a prior.",
+                f"the data hardly inform {name}: its posterior is as wide as its prior. Add runs that "
+                "vary it, or state a prior.",
             )
 
 
@@ -57,8 +59,10 @@ def _ratio_notes(frame):
         largest = frame.loc[(frame["tokens"] * frame["params"]).idxmax()]
         yield Note(
             "one-ratio",
-            f"all runs have about {np.exp(ratio.mean()):.3g} tokens per parameter: alpha and beta cannot be told apart. "
-            f"Add runs at another ratio, for instance params {largest['params'] / 3:.3g} and tokens {largest['tokens'] * 3:.3g}, "
+            f"all runs have about {np.exp(ratio.mean()):.3g} tokens per parameter: alpha and beta cannot "
+            "be told apart. "
+            f"Add runs at another ratio, for instance params {largest['params'] / 3:.3g} and tokens "
+            f"{largest['tokens'] * 3:.3g}, "
             "of the largest run's compute.",
         )
 
@@ -76,7 +80,10 @@ def _run_for(problem, sites, name, inputs):
     share = reduction_of(covariance, np.mean(flat["sigma"] ** 2)) / covariance[0, 0]
     best = rows.iloc[int(share.argmax())]
     where = ", ".join(f"{n} {best[n]:.3g}" for n in inputs)
-    return f"A run at {where} would take {share.max():.0%} of the variance of its logarithm, by the law and without drift."
+    return (
+        f"A run at {where} would take {share.max():.0%} of the variance of its logarithm, "
+        "by the law and without drift."
+    )
 
 
 def reduction_of(covariance, noise):
@@ -90,5 +97,8 @@ def reduction_of(covariance, noise):
 
 
 def _width(draws):
-    """Spread of a coefficient: of its logarithm where it is positive, so that a shift of scale does not count."""
+    """Spread of a coefficient.
+
+    Of its logarithm where it is positive, so that a shift of scale does not count.
+    """
     return np.std(np.log(draws)) if np.all(draws > 0) else np.std(draws)

@@ -30,8 +30,8 @@ def load(path, law=None, *, noise=None, drift=None):
         drift: needed for a drift of your own: the one that was fitted.
 
     Raises:
-        InputError: no such file, another format, another law, noise or drift (by name, priors or values), or data that
-            do not match their hash.
+        InputError: no such file, another format, another law, noise or drift (by name, priors or values), or
+            data that do not match their hash.
     """
     tree, record = _opened(path)
     mixed, fits = record["mixture"], []
@@ -151,7 +151,8 @@ def _law_of(path, record, law, frame):
     if given and given != saved:
         raise InputError(
             f"{path} holds the law {name!r} with other priors ({_said(saved)}) than these ({_said(given)}).",
-            "Load it with the priors that it was fitted with, or with the bare law, which takes them from the file.",
+            "Load it with the priors that it was fitted with, or with the bare law, which takes them "
+            "from the file.",
         )
     return found.with_priors(**{site: prior_from(spec) for site, spec in saved.items()})
 

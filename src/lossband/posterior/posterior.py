@@ -17,14 +17,16 @@ from .health import worst
 
 @dataclass(frozen=True)
 class Posterior(Forecast):
-    """The posterior of a loss law given measured runs: one fit, or several whose forecasts are mixed by weight.
+    """The posterior of a loss law given measured runs.
+
+    One fit, or several whose forecasts are mixed by weight.
 
     fits: name -> `Fit`; in what `lossband.average` returns, name -> the `Posterior` of each law.
     weights: name -> share of the forecast's draws; they sum to one.
     notes: coded remarks on how the weights came about.
 
-    Draws of the mixture are picked from each fit by a seeded generator, as many as its weight says; its density is
-    the exact mixture over all draws of all fits.
+    Draws of the mixture are picked from each fit by a seeded generator, as many as its weight says; its
+    density is the exact mixture over all draws of all fits.
     """
 
     fits: Mapping[str, "Fit | Posterior"]
@@ -74,10 +76,10 @@ class Posterior(Forecast):
 
     @cached_property
     def sites(self):
-        """Coefficient, scale or derived quantity -> draws of the mixture, `(chain, draw)`, as `draws` has them row by row.
+        """Site -> draws of the mixture, `(chain, draw)`, in the order of the samples of `draws`.
 
-        A coefficient that only some of the fits have takes the value at which theirs are those of the others: no drift
-        is tau 0.
+        A coefficient that only some of the fits have takes the value at which theirs are those of the others:
+        no drift is tau 0.
         """
         every = {name: value for _, fit in self.parts.values() for name, value in fit.draws.sites.items()}
         absent = {
@@ -98,6 +100,7 @@ class Posterior(Forecast):
         }
 
     def __repr__(self):
+        """What was fitted to what, and whether it can be trusted."""
         chains, draws = next(iter(self.parts.values()))[1].shape
         mixed = ", ".join(f"{name} {weight:.2f}" for name, (weight, _) in self.parts.items())
         of = f"\nmixture of {mixed}" if len(self.parts) > 1 else ""
@@ -108,15 +111,21 @@ class Posterior(Forecast):
 
     @property
     def cited(self):
-        """Name of the fit whose coefficients are the law's: the first that takes the law as exact, or the first of all."""
+        """Name of the fit whose coefficients are the law's.
+
+        The first that takes the law as exact, or the first of all.
+        """
         exact = [name for name, (_, fit) in self.parts.items() if fit.problem.model.fitted.drift is None]
         return [*exact, *self.parts][0]
 
     def summary(self, *, level=0.9):
-        """ArviZ's table of coefficients, derived quantities and scales: median, mean, sd, interval, ESS, R-hat.
+        """ArviZ's table of coefficients, derived quantities and scales.
 
-        Of several fits each has its own rows, under its name in the index's level `fit`: chains of different models
-        are not to be pooled. The diagnostics come first, as `summary().health` and, printed, above the table.
+        Median, mean, sd, interval, ESS, R-hat.
+
+        Of several fits each has its own rows, under its name in the index's level `fit`: chains of different
+        models are not to be pooled. The diagnostics come first, as `summary().health` and, printed, above the
+        table.
 
         Args:
             level: of the equal-tailed intervals.
@@ -125,13 +134,14 @@ class Posterior(Forecast):
         if len(tables) == 1:
             return Table(next(iter(tables.values())), str(self.health))
         cite = (
-            f"\ncite the coefficients of {self.cited!r} as the law's: it takes the law as exact, as published fits do; "
+            f"\ncite the coefficients of {self.cited!r} as the law's: it takes the law as exact, as "
+            "published fits do; "
             "with a drift they are those of a trend that the loss need not follow."
         )
         return Table(pd.concat(tables, names=["fit", "site"]), f"{self.health}{cite}")
 
     def draws(self, new, *, kind="observation", columns=None):
-        """Draws of the loss at new rows, as an xarray of dimensions (sample, row), in the unit of the training losses.
+        """Draws of the loss at new rows, as an xarray of dimensions (sample, row), in the training unit.
 
         Args:
             new: a frame or CSV with the law's inputs.
@@ -147,7 +157,9 @@ class Posterior(Forecast):
         return xarray.DataArray(losses, dims=("sample", "row"), name="loss", attrs={"kind": kind})
 
     def log_score(self, real, *, columns=None):
-        """Log predictive density of measured losses, `(row,)`, in nats per unit of the loss: the exact mixture.
+        """Log predictive density of measured losses, `(row,)`, in nats per unit of the loss.
+
+        The exact mixture.
 
         Args:
             real: measured rows, as in `draws`, with `loss`.
@@ -162,12 +174,14 @@ class Posterior(Forecast):
 
         Args:
             flops: a budget or several, in FLOPs where params and tokens are raw counts.
-            cost: "6ND", "6NDT" (each loop costs all parameters again), or a function of (params, tokens) or, for a law
-                with loops, (params, tokens, loops) that jax can run, in the unit of `flops`, rising in tokens.
+            cost: "6ND", "6NDT" (each loop costs all parameters again), or a function of (params, tokens) or,
+                for a law with loops, (params, tokens, loops) that jax can run, in the unit of `flops`, rising
+                in tokens.
                 Default: 6NDT for a law with loops, else 6ND.
-            inference_tokens: tokens that the trained model will read or write, at 2 FLOPs per parameter each (times the
-                loops, under 6NDT); the budget pays for them too.
-            bounds: {"params": (low, high), "tokens": ..., "loops": ...}; loops stay within the training rows' by default.
+            inference_tokens: tokens that the trained model will read or write, at 2 FLOPs per parameter each
+                (times the loops, under 6NDT); the budget pays for them too.
+            bounds: {"params": (low, high), "tokens": ..., "loops": ...}; loops stay within the training rows'
+                by default.
             at: a value for each other input of the law, {"unique_tokens": 1e11}.
             levels: of the equal-tailed intervals.
 
@@ -196,7 +210,8 @@ class Posterior(Forecast):
     def save(self, path):
         """Write the posterior to one netCDF file; `lossband.load` reads it and predicts bit for bit.
 
-        The file is written aside and moved into place: whoever looks finds the old file or the new one, whole.
+        The file is written aside and moved into place: whoever looks finds the old file or the new one,
+            whole.
 
         Args:
             path: of the file.
@@ -209,11 +224,12 @@ class Posterior(Forecast):
         return write(self, path)
 
     def assembled(self, function, paired=None):
-        """What `function(problem, draws)` gives for each fit's share of the draws, put in the order of the mixture.
+        """What `function(problem, draws)` gives for each fit's draws, in the order of the mixture.
 
         Args:
             function: of a `Problem` and its `Draws`; it returns an array `(sample, ...)` or a dict of such.
-            paired: a frame with a row for each sample, of which the function takes its own rows as third argument.
+            paired: a frame with a row for each sample, of which the function takes its own rows as third
+                argument.
 
         Returns:
             the array or dict, over all samples of the mixture.
@@ -229,7 +245,10 @@ class Posterior(Forecast):
 
     @cached_property
     def _shape(self):
-        """Chains and draws of the mixture: as many of each as the fits have, or one chain where they differ."""
+        """Chains and draws of the mixture.
+
+        As many of each as the fits have, or one chain where they differ.
+        """
         shapes = {fit.shape for weight, fit in self.parts.values() if weight > 0}
         if len({chains for chains, _ in shapes}) == 1:
             return min(shapes)
@@ -237,7 +256,7 @@ class Posterior(Forecast):
 
     @cached_property
     def _picked(self):
-        """name -> (positions of its draws that the mixture takes, their places in the mixture)."""
+        """Name -> (positions of its draws that the mixture takes, their places in the mixture)."""
         chains, length = self._shape
         parts = {name: (weight, fit) for name, (weight, fit) in self.parts.items() if weight > 0}
         counts = shares([weight for weight, _ in parts.values()], length)
@@ -277,7 +296,8 @@ def mixture(fits, weights=None, notes=()):
     usable = np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0
     if not set(weights) <= set(fits) or not usable:
         raise InputError(
-            f"weights= got {weights!r}; expected weights of {listed(fits)}, none below zero and not all zero.",
+            f"weights= got {weights!r}; expected weights of {listed(fits)}, none below zero and not all "
+            "zero.",
             "Leave it out to have them found.",
         )
     shared = {name: float(weights.get(name, 0.0) / values.sum()) for name in fits}

@@ -1,4 +1,7 @@
-"""A posterior as one xarray DataTree: its fits along the chains for ArviZ, or one after another for a file."""
+"""A posterior as one xarray DataTree.
+
+Its fits along the chains for ArviZ, or one after another for a file.
+"""
 
 import json
 import platform
@@ -18,8 +21,8 @@ BY_CHAIN = ("posterior", "sample_stats", "log_likelihood", "posterior_predictive
 def joined(fits, post):
     """The groups of several fits along `chain`, with a coordinate `fit` on it.
 
-    A variable that a fit lacks takes the value that `Posterior.sites` gives it, in the prior too, whose draws are cut
-    into as many chains as the fit has. The measurements are those of the widest law.
+    A variable that a fit lacks takes the value that `Posterior.sites` gives it, in the prior too, whose draws
+    are cut into as many chains as the fit has. The measurements are those of the widest law.
 
     Args:
         fits: name -> `Fit`.
@@ -99,7 +102,10 @@ def _structure(post, numbers):
 
 
 def write(post, path):
-    """Write a posterior: the first fit's groups at the root of the file, those of the others in groups `fit_1`, `fit_2`, ..."""
+    """Write a posterior.
+
+    The first fit's groups at the root of the file, those of the others in groups `fit_1`, `fit_2`, ...
+    """
     import xarray
 
     first, *others = [fit for _, fit in post.parts.values()]
