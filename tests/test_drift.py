@@ -199,3 +199,33 @@ def test_drift_is_found_by_its_name():
     assert find_drift(mine) is mine and mine != Drift()
     with pytest.raises(InputError, match="drift= takes"):
         find_drift("wide")
+
+
+def test_departures_by_direction_grow_with_size_and_with_too_few_tokens_per_parameter():
+    """A decade of size, a decade of tokens per parameter below those seen, both, and neither: stated means and scales."""
+    table = two_inputs()
+    paths = paths_of(table, ("params", "tokens"))
+    N, D = table.params.max(), table.tokens
+    ratio = (D / table.params).min()
+    rows = pd.DataFrame(
+        {"params": [10 * N, N, 10 * N, N], "tokens": [10 * N * ratio, N * ratio / 10, N * ratio, D.max()]}
+    )
+    slope = paths.spread / paths.span
+    decades = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+    np.testing.assert_allclose(paths.directions(rows), slope * decades, atol=1e-9)
+    weights, inside = np.zeros((20_000, paths.inside(rows).shape[1])), np.full(len(rows), 10.0**paths.top)
+    drawn = paths.draw({}, weights, rows, inside, np.random.default_rng(0))
+    mean, variance = paths.moments({}, weights, rows, inside, np.random.default_rng(0))
+    assert (drawn[:, 3] == 0).all() and (variance[:, 3] == 0).all()
+    np.testing.assert_allclose(
+        np.median(drawn[:, :2], axis=0), slope * np.array([0.0, 0.33]), atol=0.03 * slope
+    )
+    t5 = 1.4759  # the upper decile of a Student-t with 5 degrees of freedom
+    high = np.quantile(drawn[:, :2], 0.9, axis=0)
+    np.testing.assert_allclose(high, slope * (np.array([0.0, 0.33]) + np.array([0.33, 0.66]) * t5), rtol=0.06)
+    assert (
+        paths_of(
+            table[["tokens"]].assign(loss=2.0) if "loss" not in table else table, ("tokens",)
+        ).least_ratio
+        == -np.inf
+    )
