@@ -32,14 +32,13 @@ def run(args: Namespace) -> None:
     post = fit(read_table(args), find_law(args.law), **fit_options(args))
     post.save(args.out)
     say(f"wrote the posterior to {args.out}")
-    summary = post.summary()
     if args.json:
         health = {
             **vars(post.health),
             "ok": post.health.ok,
             "notes": [vars(n) for n in post.health.notes],
         }
-        fits = {name: _rows(fit.summary()) for name, (_, fit) in post.parts.items()}
+        fits = {name: fit.summary().to_dict("index") for name, (_, fit) in post.parts.items()}
         show_json(
             {
                 "file": str(args.out),
@@ -51,9 +50,4 @@ def run(args: Namespace) -> None:
             }
         )
     else:
-        print(summary)
-
-
-def _rows(table):
-    """A table as plain data: site -> column -> number."""
-    return {name: row.to_dict() for name, row in table.iterrows()}
+        print(post.summary())

@@ -21,8 +21,7 @@ class Backtest:
 
     frame: one row a hidden measurement and cut-off: `hidden` (how many values of `by` were hidden, or which
         share), the run and inputs, `loss`, the band's columns, `extrapolation` in decades, and the scores of
-        ln
-        loss: `pit`, `crps`, `log_score` (the exact mixture over the draws), `bias` (ln median - ln loss:
+        ln loss: `pit`, `crps`, `log_score` (the exact mixture over the draws), `bias` (ln median - ln loss:
         above zero the forecast is too high), and `inside_50`, `inside_90`, ...
     posteriors: the fit of each cut-off.
     levels: of the bands.

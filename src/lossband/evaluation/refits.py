@@ -11,7 +11,7 @@ import pandas as pd
 from .. import score
 from ..errors import InputError, listed
 from ..inference.batches import sample
-from ..model.problem import coefficients, pose, widest
+from ..model.problem import NewRows, coefficients, pose, widest
 
 APART = 0.1  # decades of compute: two cut-offs nearer than this ask the same
 SCORES = ("log_score", "crps", "inside_50", "inside_90")
@@ -111,7 +111,8 @@ def _without(problem, mask):
 
 def _scored(post, rows):
     """Scores of ln loss at hidden rows."""
-    losses, truth = np.log(post.draws(rows).to_numpy()), np.log(rows["loss"].to_numpy())
+    new = NewRows.of(rows)
+    losses, truth = np.log(post.draws(new).to_numpy()), np.log(rows["loss"].to_numpy())
     inside = {f"inside_{round(100 * level)}": score.covered(losses, truth, level) for level in (0.5, 0.9)}
-    values = {"log_score": post.log_score(rows) + truth, "crps": score.crps(losses, truth), **inside}
+    values = {"log_score": post.log_score(new) + truth, "crps": score.crps(losses, truth), **inside}
     return pd.DataFrame({"row": rows.index, "run": rows["run"].to_numpy(), **values})

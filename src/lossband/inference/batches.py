@@ -28,9 +28,8 @@ from .nuts import KEEP, TUNE, WHITEN
 from .programs import compiled, computed, spread
 from .store import TRACING, keep_compiled
 
-SHARPNESS = (
-    2.7  # of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
-)
+# of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
+SHARPNESS = 2.7
 BLOCK = 100  # draws a call of the compiled program: the unit of the progress bar
 
 
@@ -86,8 +85,8 @@ def fit_weights(fits):
 
     The expected log density of new rows like the training rows is WAIC's (Watanabe 2010). A fit that
     describes the rows worse by a nat each is nearly left out, and fits that describe them alike weigh the
-    same, however many rows there are: what is seen inside the data says little of which fit forecasts better
-        (benchmarks/README.md).
+    same, however many rows there are: what is seen inside the data says little of which fit forecasts
+    better (benchmarks/README.md).
 
     Args:
         fits: name -> `Fit`.
@@ -167,8 +166,7 @@ def _name(problem, options):
     if identity is None:
         raise InputError(
             f"folder= cannot keep fits of the law {problem.model.law.name!r}: it calls back into Python, "
-            "so that "
-            "nobody can say whether it is still the same.",
+            "so that nobody can say whether it is still the same.",
             "Leave folder= out.",
         )
     return digest(data_hash(problem.frame), identity, repr(options), version("lossband"))[:32]

@@ -108,8 +108,7 @@ def _rest(table, clock, until, schedule):
         else:
             text = (
                 "the log has no lr: the band is of a run whose learning rate goes on as it did. A run "
-                "whose learning rate "
-                "still decays ends below it. Add lr, and schedule=."
+                "whose learning rate still decays ends below it. Add lr, and schedule=."
             )
             notes.append(Note("no-lr", text))
     same = {name: table[name].iloc[-1] for name in ("run", "params") if name in table}

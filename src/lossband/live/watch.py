@@ -37,8 +37,7 @@ def watch(
 
     The run is thinned to medians over bins evenly spaced in the log of its clock, weighed by how many rows
     they stand for, so that spikes, heavy tails and the length of the log do not matter. The law is `curve`,
-    with a drift along the clock: a forecast goes on from where the run is, not from where the law would have
-        it.
+    with a drift along the clock: a forecast goes on from where the run is, not from where the law has it.
 
     Args:
         runs: the log of one run, in its order: `tokens` or `step` (the clock), `loss`, and `lr` where it is

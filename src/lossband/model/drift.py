@@ -262,22 +262,18 @@ class Paths(BoundDrift):
 
         Mean slope times the decades of compute beyond the data.
         """
-        return (
-            self.spread / self.span * np.maximum(np.log10(np.asarray(compute)) - self.top, 0.0)
-            if self.span
-            else 0.0 * np.asarray(compute)
-        )
+        return self._slope * np.maximum(np.log10(np.asarray(compute)) - self.top, 0.0)
 
     def directions(self, frame):
         """Departure per unit of `size` and of `undertrained` at each row, `(row, 2)`.
 
         Mean slope times decades beyond.
         """
-        if not (np.isfinite(self.least_ratio) and self.span):
+        if not np.isfinite(self.least_ratio):
             return np.zeros((len(frame), 2))
         size = self._log(frame, "params") - self.knots["params"][-1]
         under = self.least_ratio - np.log10(np.asarray(frame["tokens"]) / np.asarray(frame["params"]))
-        return self.spread / self.span * np.maximum(np.column_stack([size, under]), 0.0)
+        return self._slope * np.maximum(np.column_stack([size, under]), 0.0)
 
     def draw(self, sites, weights, frame, compute, rng, *, paired=False):
         """Draws at rows: the fitted paths inside, fresh continuations of them and the edge beyond.
@@ -306,6 +302,11 @@ class Paths(BoundDrift):
         mean, spread = self.drift.undertrained
         tails = np.sqrt(DF / rng.chisquare(DF, (count, 2)))
         return np.array([0.0, mean]), np.array([self.drift.size, spread]) * tails
+
+    @property
+    def _slope(self):
+        """Mean slope of ln loss per decade over the training rows; 0 where they span none."""
+        return self.spread / self.span if self.span else 0.0
 
     @property
     def _mean(self):

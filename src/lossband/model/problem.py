@@ -105,9 +105,8 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None, le
     model = LossModel(law, noise, find_drift(drift), "loss_se" in frame)
     if model.integrates and not noise.tails.gaussian:
         raise InputError(
-            f"the noise {noise.tails.name!r} is no scale mixture of normals: no drift, run effect or "
-            "autocorrelation can be "
-            "integrated out beside it.",
+            f"the noise {noise.tails.name!r} is no scale mixture of normals: no drift, "
+            "run effect or autocorrelation can be integrated out beside it.",
             "Fit it with drift=None (or lossband.Drift(tau=None), which keeps the edge) and without "
             "'+run' and '+ou'.",
         )
@@ -136,14 +135,13 @@ def components(problem):
     model, law = problem.model, problem.model.law
     if not model.averaged:
         return {_label(model, law, alone=True): problem}
-    others = [(law, model.drift.beyond_only())]
-    if law.simpler:
-        simpler = law.simplest()
-        others = (
-            [*others, (simpler, model.drift), (simpler, others[0][1])]
-            if law.crossed
-            else [(simpler, model.drift)]
-        )
+    drift, beyond = model.drift, model.drift.beyond_only()
+    if law.crossed:
+        others = [(law, beyond), (law.simplest(), drift), (law.simplest(), beyond)]
+    elif law.simpler:
+        others = [(law.simplest(), drift)]
+    else:
+        others = [(law, beyond)]
     mixed = [problem, *(_as(problem, *parts) for parts in others)]
     return {_label(each.model, law, alone=not law.simpler): each for each in mixed}
 

@@ -157,8 +157,8 @@ def _notes(problem, budgets, drawn, solutions, loops):
             yield Note(
                 "no-interior",
                 f"at {budget:.3g} FLOPs {held:.0%} of the draws have no optimum inside the bounds or the "
-                "sizes searched: "
-                "the loss still falls there. Widen bounds=, or measure runs on both sides of the optimum.",
+                "sizes searched: the loss still falls there. "
+                "Widen bounds=, or measure runs on both sides of the optimum.",
             )
         if len(loops) > 1 and (most := (found["loops"] == loops[-1]).mean()) > OFTEN:
             yield Note(
@@ -177,8 +177,7 @@ def _notes(problem, budgets, drawn, solutions, loops):
             yield Note(
                 "outside-data",
                 f"at {budget:.3g} FLOPs the optimum lies outside the data ({'; '.join(beyond)}): it rests "
-                "on the law's form. "
-                "A run nearer to it would test the law.",
+                "on the law's form. A run nearer to it would test the law.",
             )
 
 

@@ -64,10 +64,11 @@ def next_run(post, candidates, *, target, cost=None, count=1, budget=np.inf):
     Raises:
         InputError: unusable candidates, target or cost, or no candidate within the budget.
     """
-    rows = NewRows.of(candidates).checked(post.problem)
+    new = NewRows.of(candidates)
+    rows = new.checked(post.problem)
     given = candidates if isinstance(candidates, pd.DataFrame) else rows
     costs = _costs(post, rows, given.reset_index(drop=True), cost)
-    seen = np.log(post.draws(rows, kind="mean").to_numpy())
+    seen = np.log(post.draws(new, kind="mean").to_numpy())
     q = _target(post, target, len(seen))
     covariance = np.cov(np.column_stack([q, seen]), rowvar=False)
     table = rows.drop(columns="run").assign(cost=costs)

@@ -45,9 +45,10 @@ def optima(post, spend, budget, *, loops, limits, others):
     grid = _grid(spend, budget, ratio, loops, limits)
 
     def of_one(problem, draws):
-        solve = _solver(problem.model.law, spend)
-        found, losses = solve(draws.sites, problem.unit, others, budget, grid, loops, limits)
-        return jax.tree.map(np.asarray, found | {"losses": losses})
+        law = problem.model.law
+        given = problem.unit, others, budget, grid, loops, limits
+        found, losses = _solver(law, spend)(draws.of_law(law), *given)
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(draws)], found | {"losses": losses})
 
     found = post.assembled(of_one)
     if not np.isfinite(found["loss"]).all():

@@ -46,7 +46,7 @@ class Comparison:
         import xarray
 
         return xarray.DataArray(
-            np.stack([self.posterior.draws(self._rows(new, name), kind="mean") for name in self.names]),
+            np.stack([self.posterior.draws(self._new(new, name), kind="mean") for name in self.names]),
             dims=("recipe", "sample", "row"),
             coords={"recipe": list(self.names)},
             name="loss",
@@ -93,7 +93,8 @@ class Comparison:
         runs = runs_of(rows, problem.unit)
 
         def of_one(problem, draws):
-            return np.asarray(_multiplier(problem.model.law, powers)(draws.sites, runs, a, b))
+            law = problem.model.law
+            return np.asarray(_multiplier(law, powers)(draws.of_law(law), runs, a, b))[: len(draws)]
 
         with double():
             return self.posterior.assembled(of_one)
@@ -128,9 +129,14 @@ class Comparison:
             )
         return pair
 
-    def _rows(self, new, name):
+    def _new(self, new, name):
+        """The rows as a recipe's, read once."""
         rows = read_runs(new if isinstance(new, pd.DataFrame | str) else pd.DataFrame([new]))
-        return NewRows(rows.assign(recipe=self.names.index(name) + 1.0)).checked(self.posterior.problem)
+        return NewRows(rows.assign(recipe=self.names.index(name) + 1.0))
+
+    def _rows(self, new, name):
+        """The same checked."""
+        return self._new(new, name).checked(self.posterior.problem)
 
     def _law_losses(self, new, name):
         """The law alone of a recipe, `(sample, row)`."""

@@ -45,6 +45,11 @@ class Fit:
         """Chains, and draws of each."""
         return self.stats["energy"].shape
 
+    @property
+    def exact(self):
+        """Whether it takes the law as exact inside the data: no drift was fitted."""
+        return self.problem.model.fitted.drift is None
+
     @cached_property
     def draws(self):
         """The draws flattened over chains: what a forecast is made of."""

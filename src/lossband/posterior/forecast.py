@@ -32,6 +32,18 @@ class Draws:
     effects: np.ndarray
     seed: tuple = (0,)
 
+    def __len__(self):
+        """How many there are."""
+        return len(next(iter(self.sites.values())))
+
+    def of_law(self, law):
+        """The law's own sites, repeated up to a size class of draws: site -> `(sample or more, ...)`.
+
+        Fits of one law, with other scales and about as many draws, then share one compiled program.
+        """
+        size = size_class(len(self), BATCH)
+        return {n: np.resize(v, (size, *v.shape[1:])) for n, v in self.sites.items() if n in law.marks}
+
     def take(self, picked, stream=0):
         """Some of the draws, with a stream of fresh draws of their own."""
         sites = {name: value[picked] for name, value in self.sites.items()}
@@ -79,8 +91,8 @@ def law_losses(problem, draws, new):
     """The law alone at new rows, `(sample, row)`."""
     runs = runs_of(new, problem.unit, pad_to=size_class(len(new)))
     with double():
-        curves = _curves(problem.model.law)(runs, draws.sites)
-    return np.asarray(curves)[:, : len(new)]
+        curves = _curves(problem.model.law)(runs, draws.of_law(problem.model.law))
+    return np.asarray(curves)[: len(draws), : len(new)]
 
 
 @functools.cache
@@ -118,8 +130,9 @@ def _noise(problem, draws, new):
     noise, generator = problem.model.noise, _generator(draws, "noise")
     with double():
         keys = jax.random.split(jax.random.key(generator.integers(2**62)))
-        unit = np.asarray(noise.tails.draw(keys[0], (len(draws.weights), len(new))))
-        scatter = draws.sites["sigma"][:, None] * unit
+        count = len(draws) * len(new)
+        unit = np.asarray(noise.tails.draw(keys[0], (size_class(count),)))[:count]  # few shapes to compile
+        scatter = draws.sites["sigma"][:, None] * unit.reshape(len(draws), len(new))
         if noise.ou:
             order = order_of(new)
             gap = measured_of(new.iloc[order].assign(loss=1.0), np.zeros((len(new), 0))).gap[: len(new)]

@@ -50,9 +50,14 @@ class Posterior(Forecast):
         return found
 
     @cached_property
+    def mixed(self):
+        """Those of them that have a part in the forecast: their weights are above zero."""
+        return {name: part for name, part in self.parts.items() if part[0] > 0}
+
+    @cached_property
     def problem(self):
         """The problem of the law with the most inputs: its training rows are every law's."""
-        return widest(fit.problem for weight, fit in self.parts.values() if weight > 0)
+        return widest(fit.problem for _, fit in self.mixed.values())
 
     @property
     def law(self):
@@ -72,7 +77,7 @@ class Posterior(Forecast):
     @cached_property
     def health(self):
         """The worst of the fits' diagnostics."""
-        return worst([fit.health for weight, fit in self.parts.values() if weight > 0])
+        return worst([fit.health for _, fit in self.mixed.values()])
 
     @cached_property
     def sites(self):
@@ -82,17 +87,13 @@ class Posterior(Forecast):
         no drift is tau 0.
         """
         every = {name: value for _, fit in self.parts.values() for name, value in fit.draws.sites.items()}
-        absent = {
-            name: np.full(np.shape(value)[1:], self.law.absent.get(name, 0.0))
-            for name, value in every.items()
-        }
 
         def of_one(problem, draws):
-            count = len(draws.weights)
-            return {
-                n: draws.sites[n] if n in draws.sites else np.tile(v, (count, *[1] * v.ndim))
-                for n, v in absent.items()
+            absent = {
+                name: np.full((len(draws), *value.shape[1:]), self.law.absent.get(name, 0.0))
+                for name, value in every.items()
             }
+            return absent | draws.sites
 
         return {
             name: value.reshape(*self._shape, *value.shape[1:])
@@ -115,7 +116,7 @@ class Posterior(Forecast):
 
         The first that takes the law as exact, or the first of all.
         """
-        exact = [name for name, (_, fit) in self.parts.items() if fit.problem.model.fitted.drift is None]
+        exact = [name for name, (_, fit) in self.parts.items() if fit.exact]
         return [*exact, *self.parts][0]
 
     def summary(self, *, level=0.9):
@@ -130,15 +131,16 @@ class Posterior(Forecast):
         Args:
             level: of the equal-tailed intervals.
         """
-        tables = {name: fit.summary(level=level) for name, (weight, fit) in self.parts.items() if weight > 0}
+        tables = {name: fit.summary(level=level) for name, (_, fit) in self.mixed.items()}
         if len(tables) == 1:
             return Table(next(iter(tables.values())), str(self.health))
-        cite = (
-            f"\ncite the coefficients of {self.cited!r} as the law's: it takes the law as exact, as "
-            "published fits do; "
-            "with a drift they are those of a trend that the loss need not follow."
-        )
-        return Table(pd.concat(tables, names=["fit", "site"]), f"{self.health}{cite}")
+        cite = f"cite the coefficients of {self.cited!r} as the law's"
+        if self.parts[self.cited][1].exact:
+            cite += (
+                ": it takes the law as exact, as published fits do; with a drift they are those of a trend "
+                "that the loss need not follow"
+            )
+        return Table(pd.concat(tables, names=["fit", "site"]), f"{self.health}\n{cite}.")
 
     def draws(self, new, *, kind="observation", columns=None):
         """Draws of the loss at new rows, as an xarray of dimensions (sample, row), in the training unit.
@@ -166,7 +168,7 @@ class Posterior(Forecast):
             columns: the user's column names.
         """
         rows = NewRows.of(real, columns)
-        scores = [np.log(w) + fit.log_score(rows) for w, fit in self.parts.values() if w > 0]
+        scores = [np.log(w) + fit.log_score(rows) for w, fit in self.mixed.values()]
         return np.logaddexp.reduce(scores)
 
     def optimal(self, flops, *, cost=None, inference_tokens=0.0, bounds=None, at=None, levels=(0.9,)):
@@ -205,13 +207,12 @@ class Posterior(Forecast):
         """
         from .tree import joined
 
-        return joined({name: fit for name, (weight, fit) in self.parts.items() if weight > 0}, self)
+        return joined({name: fit for name, (_, fit) in self.mixed.items()}, self)
 
     def save(self, path):
         """Write the posterior to one netCDF file; `lossband.load` reads it and predicts bit for bit.
 
-        The file is written aside and moved into place: whoever looks finds the old file or the new one,
-            whole.
+        It is written aside and moved into place: whoever looks finds the old file or the new one, whole.
 
         Args:
             path: of the file.
@@ -249,7 +250,7 @@ class Posterior(Forecast):
 
         As many of each as the fits have, or one chain where they differ.
         """
-        shapes = {fit.shape for weight, fit in self.parts.values() if weight > 0}
+        shapes = {fit.shape for _, fit in self.mixed.values()}
         if len({chains for chains, _ in shapes}) == 1:
             return min(shapes)
         return 1, min(chains * draws for chains, draws in shapes)
@@ -258,11 +259,10 @@ class Posterior(Forecast):
     def _picked(self):
         """Name -> (positions of its draws that the mixture takes, their places in the mixture)."""
         chains, length = self._shape
-        parts = {name: (weight, fit) for name, (weight, fit) in self.parts.items() if weight > 0}
-        counts = shares([weight for weight, _ in parts.values()], length)
+        counts = shares([weight for weight, _ in self.mixed.values()], length)
         rng = np.random.default_rng([self.seed, *b"mixture"])
         picked, start = {}, 0
-        for (name, (_, fit)), count in zip(parts.items(), counts, strict=True):
+        for (name, (_, fit)), count in zip(self.mixed.items(), counts, strict=True):
             if not count:
                 continue
             size = fit.stats["energy"].size // chains
@@ -296,8 +296,8 @@ def mixture(fits, weights=None, notes=()):
     usable = np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0
     if not set(weights) <= set(fits) or not usable:
         raise InputError(
-            f"weights= got {weights!r}; expected weights of {listed(fits)}, none below zero and not all "
-            "zero.",
+            f"weights= got {weights!r}; expected weights of {listed(fits)}, "
+            "none below zero and not all zero.",
             "Leave it out to have them found.",
         )
     shared = {name: float(weights.get(name, 0.0) / values.sum()) for name in fits}

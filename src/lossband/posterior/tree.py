@@ -63,16 +63,15 @@ def _along_chains(datasets, absent, labels):
 
 def _in_chains(prior, chains):
     """Draws from the prior, one chain of them, cut into several."""
+    import xarray
+
     length = prior.sizes["draw"] // chains
     parts = [
         prior.isel(draw=slice(c * length, (c + 1) * length)).assign_coords(draw=np.arange(length))
         for c in range(chains)
     ]
-    import xarray
-
-    return xarray.concat(parts, "chain", data_vars="all", coords="minimal").assign_coords(
-        chain=np.arange(chains)
-    )
+    whole = xarray.concat(parts, "chain", data_vars="all", coords="minimal")
+    return whole.assign_coords(chain=np.arange(chains))
 
 
 def _constant(example, value):
@@ -81,11 +80,16 @@ def _constant(example, value):
 
 
 def whole_record(post):
-    """What makes a posterior again: the record of its widest fit, and of the mixture."""
+    """What makes a posterior again: the record of its first fit, and of the mixture."""
     fits = [fit for _, fit in post.parts.values()]
     numbers = {id(fit): number for number, fit in reversed(list(enumerate(fits)))}
     versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-    return {**fits[0].record(), "format": FORMAT, "versions": versions, "mixture": _structure(post, numbers)}
+    return {
+        **json.loads(fits[0].data.attrs["lossband"]),
+        "format": FORMAT,
+        "versions": versions,
+        "mixture": _structure(post, numbers),
+    }
 
 
 def _structure(post, numbers):
@@ -115,7 +119,7 @@ def write(post, path):
         tree[f"fit_{number}"] = xarray.DataTree.from_dict(
             {k: v.to_dataset() for k, v in fit.data.children.items()}
         )
-        tree[f"fit_{number}"].attrs["lossband"] = json.dumps(fit.record())
+        tree[f"fit_{number}"].attrs["lossband"] = fit.data.attrs["lossband"]
     with replacing(path) as temporary:
         tree.to_netcdf(temporary, engine="h5netcdf")
     return Path(path)
