@@ -13,7 +13,7 @@ from .mode import integrated
 NU = 7.0  # degrees of freedom of the proposal: heavier than the posterior, so that no weight runs away
 
 
-def propose(model, runs, measured, centre, factor, key, count):
+def propose(model, runs, measured, chains, key, count):
     """Draws from a multivariate Student-t at the mode, and the log of their importance weights.
 
     Where heavy tails are a mixture, it stays as it was at the mode: this is the quick answer.
@@ -22,7 +22,7 @@ def propose(model, runs, measured, centre, factor, key, count):
         `(count, d)` coordinates, `(count, k)` linear weights given them, and `(count,)` log importance
         weights, up to a constant.
     """
-    space = Space.of(model, runs, measured)
+    space, centre, factor = Space.of(model, runs, measured, chains.breadth), chains.centre, chains.factor
     keys = jax.random.split(key, 3)
     white = jax.random.normal(keys[0], (count, len(centre)))
     white = white / jnp.sqrt(jax.random.gamma(keys[1], NU / 2, (count, 1)) / (NU / 2))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from .._lazy import numpyro
 from ..model.measured import weigh
+from .breadth import Breadth
 from .coordinates import Space
 
 ROUND = 8  # damped Newton steps in a round
@@ -41,6 +42,32 @@ def find_mode(model, runs, measured, key, num_starts, num_prior):
         "gradient": jnp.linalg.norm(best.gradient @ factor),
     }
     return best.point, factor, measured, found, prior
+
+
+def widened(space, mode, factor, prior):
+    """The space with the breadth about a mode, and the mode and its Gaussian's factor in it.
+
+    Args:
+        space: the `Space`, of the rows with their mixture.
+        mode: coordinates `(d,)`.
+        factor: `(d, d)`, as of `find_mode`.
+        prior: site -> draws `(draw,)`.
+    """
+    if not space.scales:
+        return space, mode, factor
+    places, others = space.places, space.others
+    shape = shape_of(space)
+
+    def hessian(scales):
+        found = shape(mode.at[places].set(scales), space.measured).hessian
+        return found[others][:, others]
+
+    median = jnp.log(jnp.median(prior[space.scales[0]]))
+    breadth = Breadth.about(mode[others], hessian, mode[places].at[0].set(median))
+    width = jnp.exp(breadth.log_width(mode[places]))
+    rows = jnp.linalg.solve(breadth.axes, factor[others]) / width[:, None]
+    wide = replace(space, breadth=breadth)
+    return wide, wide.narrowed(mode), factor.at[others].set(rows)
 
 
 def _climb(space, start):
