@@ -22,6 +22,7 @@ A drift of your own is a subclass of `AbstractDrift` whose `bind` gives a `Bound
 
 import abc
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -165,6 +166,9 @@ class Drift(AbstractDrift):
     def edge_scale(self, unit):
         """Scale of the edge, from standard normal draws of the same shape."""
         return self.edge * np.exp(EDGE_WIDTH * unit)
+
+
+DriftLike = Literal["default"] | AbstractDrift | None  # what users say for a drift
 
 
 def find_drift(wanted):

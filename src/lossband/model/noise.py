@@ -1,6 +1,7 @@
 """Noise: how measurements scatter around the drifting law; which parts a user may ask for."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import jax.numpy as jnp
 
@@ -8,6 +9,17 @@ from .._lazy import dist, numpyro
 from ..errors import InputError, nearest
 from .tails import NOISES, StudentT, Tails
 
+# the noises by name: the scatter of one measurement, and parts of a run
+NoiseName = Literal[
+    "student-t",
+    "student-t+run",
+    "student-t+ou",
+    "student-t+run+ou",
+    "normal",
+    "normal+run",
+    "normal+ou",
+    "normal+run+ou",
+]
 # of ln loss: losses are float32 numbers; it bounds the scatter where a law could pass through every row
 ROUNDING = 1e-7
 
@@ -55,6 +67,9 @@ class Noise:
             sites["sigma_ou"] = scale("sigma_ou", 1.0)
             sites["length_ou"] = numpyro.sample("length_ou", dist.LogNormal(jnp.log(0.5), 1.0))
         return sites | {"sigma": jnp.sqrt(sites["sigma"] ** 2 + ROUNDING**2)}
+
+
+NoiseLike = NoiseName | Noise | Tails  # what users say for a noise
 
 
 def find_tails(wanted):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import jax
 import numpy as np
 import pandas as pd
+from jax.tree_util import PyTreeDef
 
 from ..errors import InputError
 from ..laws import find_law
@@ -14,6 +15,9 @@ from .drift import BoundDrift, find_drift
 from .loss_model import LossModel
 from .measured import Measured, measured_of
 from .noise import find_noise
+
+# of the arrays of a problem: their structure and shapes; problems of one size share their programs
+Size = tuple[PyTreeDef, tuple[tuple[int, ...], ...]]
 
 
 @dataclass(frozen=True)

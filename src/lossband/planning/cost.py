@@ -3,7 +3,9 @@
 What a run of N parameters, D tokens and T loops takes in FLOPs, and how many tokens a budget buys.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,9 @@ import jax.numpy as jnp
 from ..errors import InputError
 
 NAMED = ("6ND", "6NDT")
+# what users say for a cost: a name, a function of params, tokens (and loops), or None for the default
+CostLike = Literal["6ND", "6NDT"] | Callable[..., Any] | None
+Bounds = Mapping[str, tuple[float, float]]  # lowest and highest of params, tokens, loops
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,8 @@ from ..model.measured import measured_of
 from ..model.ou import ou_path
 from ..runs.arrays import double, order_of, runs_of, size_class
 
-KINDS = ("mean", "run", "observation")
+Kind = Literal["mean", "run", "observation"]
+KINDS: tuple[Kind, ...] = ("mean", "run", "observation")
 BATCH = 64  # draws whose curves are held at once: bounds the memory of a long table
 
 
