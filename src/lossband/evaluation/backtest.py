@@ -1,6 +1,9 @@
 """Backtest: hide the largest runs that there are, fit the rest, and see whether the bands told the truth."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,14 @@ from ..posterior.bands import LEVELS, named, summarise
 from ..runs.arrays import clock_of
 from ..runs.table import read_runs
 from .calibration import _quarters, diagnose
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..inference.options import ManyOptions
+    from ..laws.resolve import LawLike
+    from ..posterior.posterior import Posterior
+    from ..runs.table import RunsLike
 
 
 @dataclass(frozen=True)
@@ -28,10 +39,10 @@ class Backtest:
     """
 
     frame: pd.DataFrame
-    posteriors: tuple
-    levels: tuple = field(default=LEVELS)
+    posteriors: tuple[Posterior, ...]
+    levels: tuple[float, ...] = field(default=LEVELS)
 
-    def calibration(self, by=None):
+    def calibration(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Observed coverage and scores, one row per value of `by` (a column, or several), and one for all.
 
         Returns:
@@ -53,10 +64,10 @@ class Backtest:
         return table
 
     @property
-    def _main(self):
+    def _main(self) -> str:
         return named(0.9 if 0.9 in self.levels else max(self.levels))
 
-    def _row(self, rows):
+    def _row(self, rows: pd.DataFrame) -> dict[str, float]:
         main = self._main
         inside = rows[f"inside_{main}"].to_numpy(bool)
         low, high = score.coverage_interval(inside, rows["run"].to_numpy(), level=0.9)
@@ -76,7 +87,17 @@ class Backtest:
         }
 
 
-def backtest(runs, law=None, *, by="params", hide=None, share=None, levels=LEVELS, columns=None, **options):
+def backtest(
+    runs: RunsLike,
+    law: LawLike = None,
+    *,
+    by: str = "params",
+    hide: int | Sequence[int] | None = None,
+    share: float | Sequence[float] | None = None,
+    levels: Sequence[float] = LEVELS,
+    columns: Mapping[str, str] | None = None,
+    **options: Unpack[ManyOptions],
+) -> Backtest:
     """Hide the largest values of a column, refit on the rest, forecast what was hidden, and score it.
 
     Args:
@@ -113,7 +134,7 @@ def backtest(runs, law=None, *, by="params", hide=None, share=None, levels=LEVEL
     return Backtest(pd.concat(frames, ignore_index=True), tuple(posteriors), tuple(levels))
 
 
-def _hidden(table, by, cut, is_share):
+def _hidden(table: pd.DataFrame, by: str, cut: float, is_share: bool) -> np.ndarray:
     """Which rows a cut-off hides, `(row,)`."""
     if by == "end":
         if not is_share:
@@ -150,7 +171,7 @@ def _hidden(table, by, cut, is_share):
     return mask
 
 
-def _scored(post, rows, cut, levels):
+def _scored(post: Posterior, rows: pd.DataFrame, cut: float, levels: Sequence[float]) -> pd.DataFrame:
     """The hidden rows with their forecasts and scores."""
     new = NewRows.of(rows)
     drawn = post.draws(new, kind="observation").to_numpy()
