@@ -1,14 +1,18 @@
 """Fit a law to measured runs: the mode, the whitening, NUTS; one table or a batch, by the same programs."""
 
 import functools
+import os
+from collections.abc import Iterable, Mapping
 
 import jax
 import numpy as np
 
+from .._arguments import one_of, path_of, seed_of, whole
 from ..errors import InputError
 from ..model.problem import pose
 from ..runs.arrays import double
 from .batches import sample
+from .executors import usable
 from .programs import compiled
 from .sampler import Sampler
 from .store import keep_compiled
@@ -106,9 +110,14 @@ def fit_many(
     Returns:
         a list of `Posterior`s in the order of the tables, each as `fit` would return it up to rounding.
     """
-    sampler = Sampler(num_warmup, num_samples, num_chains, method)
-    if errors not in ("raise", "return"):
-        raise InputError(f"errors= got {errors!r}; expected 'raise' or 'return'.", "Leave it out to raise.")
+    sampler, seed, batch = (
+        Sampler(num_warmup, num_samples, num_chains, method),
+        seed_of(seed),
+        whole("batch", batch),
+    )
+    one_of("errors", errors, ("raise", "return"), "Leave it out to raise.")
+    tables, executor = _several(tables), usable(executor)
+    folder = None if folder is None else path_of(folder, "folder= the path of a folder")
     found = [_posed(table, errors, law, noise=noise, drift=drift, columns=columns) for table in tables]
     fitted = sample(
         [each for each in found if not isinstance(each, InputError)],
@@ -117,6 +126,17 @@ def fit_many(
     )
     fitted = iter(fitted)
     return [each if isinstance(each, InputError) else next(fitted) for each in found]
+
+
+def _several(tables):
+    """The tables as a list, where several tables were given and not one."""
+    one = isinstance(tables, str | Mapping | os.PathLike) or hasattr(tables, "columns")
+    if one or not isinstance(tables, Iterable):
+        raise InputError(
+            f"tables= got a {type(tables).__name__}; expected a list of tables.",
+            "For one table: lossband.fit(table), or fit_many([table]).",
+        )
+    return list(tables)
 
 
 def _posed(table, errors, *law, **options):
@@ -146,6 +166,7 @@ def numpyro_model(runs, law=None, *, noise="student-t", drift="default", columns
         a model with the law's sites, the scales, and `log_loss`, `(row,)`: the rows by run and time, then
         padding.
     """
+    seed = seed_of(seed)
     problem = pose(runs, law, noise=noise, drift=drift, columns=columns)
     arrays = problem.arrays
     if observe:

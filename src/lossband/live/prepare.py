@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from .._arguments import number
 from ..errors import InputError, Note, listed
 from ..laws.curve import by_size
 from ..laws.law import Law
@@ -12,6 +13,7 @@ from ..laws.resolve import find_law
 from ..model.problem import pose
 from ..runs.arrays import clock_of, size_class
 from ..runs.schedule import add_lr_areas
+from ..runs.start import without_start
 from ..runs.table import numbers, read_runs
 from ..runs.thin import drop_overtaken, drop_start, evenly, medians
 
@@ -37,12 +39,15 @@ class Asked:
 def prepare(runs, until=None, *, schedule=None, earlier=None, target=None, columns=None, drift="default"):
     """Check and thin a run and the earlier ones, and lay out its future: see `watch`."""
     table = one_run(read_runs(runs, columns=columns))
-    clock = clock_of(table)
+    read, clock = table.attrs.get("notes", ()), clock_of(table)
     if clock is None:
         raise InputError(
             "the log has neither tokens nor step.", "Name its clock: columns={'iteration': 'step'}."
         )
+    table, begun = without_start(table, (clock,))
     table = table.assign(**{clock: numbers(table, clock), "loss": numbers(table, "loss")})
+    if "lr" in table:
+        table["lr"] = numbers(table, "lr", zero=True)
     table, notes = drop_overtaken(table, clock)
     table, rest, about = _rest(table, clock, until, schedule)
     whole = add_lr_areas(pd.concat([table, rest], ignore_index=True))
@@ -51,7 +56,7 @@ def prepare(runs, until=None, *, schedule=None, earlier=None, target=None, colum
     past = [] if earlier is None else _earlier(earlier, clock, table, columns)
     rows = pd.concat([medians(each, clock, BINS) for each in [kept, *past]], ignore_index=True)
     problem = _posed(rows, clock, len(past), drift)
-    notes = (*notes, *about, *left_out)
+    notes = (*read, *begun, *notes, *about, *left_out)
     return Asked(problem, seen, _spaced(ahead, clock), target, notes)
 
 
@@ -72,6 +77,8 @@ def _rest(table, clock, until, schedule):
     """The log with `lr` where it can be had, the rows from now to the end, and notes on what they assume."""
     now, notes = table[clock].iloc[-1], []
     if schedule is not None:
+        if until is not None:
+            until = number("until", until, f"a {clock}", "Say where the run ends.")
         plan = read_runs(schedule)
         plan = pd.DataFrame({clock: numbers(plan, clock), "lr": numbers(plan, "lr", zero=True)})
         plan = plan.sort_values(clock).drop_duplicates(clock)
@@ -92,11 +99,8 @@ def _rest(table, clock, until, schedule):
             )
         last = pd.DataFrame({clock: [until], "lr": [np.interp(until, plan[clock], plan["lr"])]})
         rest = pd.concat([plan[(plan[clock] > now) & (plan[clock] < until)], last], ignore_index=True)
-    if until is None or not until > now:
-        raise InputError(
-            f"until= got {until!r}; expected a {clock} beyond the last one seen, {now:g}.",
-            "Say where the run ends.",
-        )
+    beyond = f"a {clock} beyond the last one seen, {now:g}"
+    until = number("until", until, beyond, "Say where the run ends.", above=now)
     if schedule is None:
         rest = pd.DataFrame({clock: np.geomspace(now, until, AHEAD)[1:]})
         if "lr" in table:
@@ -134,6 +138,7 @@ def _earlier(earlier, clock, table, columns):
         )
     parts = []
     for name, run in others[needed].groupby("run", sort=False):
+        run, _ = without_start(run, (clock,))
         run = run.assign(run=str(name), **{clock: numbers(run, clock), "loss": numbers(run, "loss")})
         run, _ = drop_overtaken(run, clock)
         parts.append(drop_start(add_lr_areas(run), clock)[0])

@@ -68,7 +68,7 @@ def examine(sites, stats, found, prior, problem, names):
         names: the law's own coefficients.
     """
     agreed, curvature = float(found["agreed"]), float(found["curvature_min"])
-    about = [*_mode_notes(agreed, curvature), *design_notes(problem, sites, prior, names)]
+    about = [*problem.notes, *_mode_notes(agreed, curvature), *design_notes(problem, sites, prior, names)]
     if "pareto_k" in found:
         k, ess = float(found["pareto_k"]), float(found["importance_ess"])
         return Health(np.nan, ess, 0, np.nan, agreed, 0.0, (*_laplace_notes(k, ess), *about), k)
