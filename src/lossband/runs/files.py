@@ -86,10 +86,38 @@ def read_text(source: Any) -> str:
         raise InputError(f"{name} cannot be read as text: {error}.", "Check the path.") from None
 
 
-def header_of(text: str) -> list[str]:
-    """The names in the first line of a CSV."""
-    rows = _rows(text[: text.find("\n") + 1 or None])
-    return [name.strip() for name in rows[0]] if rows else []
+def names_in(source: Any) -> list[str]:
+    """The names of the columns of a file, equal ones as often as they are there.
+
+    Raises:
+        InputError: as of `read_file`.
+    """
+    name, content = _content(source)
+    if content[:4] == b"PAR1" or content[:6] == b"ARROW1" or content.lstrip()[:1] in (b"{", b"["):
+        return list(map(str, read_file(source).columns))
+    try:
+        text = text_of(content)
+    except ValueError as error:
+        raise _unreadable(name, error) from None
+    rows = _rows(text.lstrip().partition("\n")[0])
+    return [each.strip() for each in rows[0]] if rows else []
+
+
+def text_columns(source: Any) -> tuple[list[str], list[list[str]]]:
+    """The names of a file's columns, and their cells as they are written, an absent one empty.
+
+    Raises:
+        InputError: as of `read_file`.
+    """
+    name, content = _content(source)
+    if content[:4] == b"PAR1" or content[:6] == b"ARROW1" or content.lstrip()[:1] in (b"{", b"["):
+        frame = read_file(source)
+        cells = [["" if cell is None or cell != cell else str(cell) for cell in frame[n]] for n in frame]
+        return list(map(str, frame.columns)), cells
+    try:
+        return _split(text_of(content))
+    except ValueError as error:
+        raise _unreadable(name, error) from None
 
 
 def parse_csv(text: str, labels: Collection[str] = ()) -> pd.DataFrame:
@@ -98,6 +126,14 @@ def parse_csv(text: str, labels: Collection[str] = ()) -> pd.DataFrame:
     Raises:
         ValueError: no table, or a row that is longer than the header.
     """
+    names, columns = _split(text)
+    parts = [_label_cells(c) if n in labels else _cells(c) for n, c in zip(names, columns, strict=True)]
+    frame = pd.concat(parts, axis=1) if parts else pd.DataFrame()
+    return frame.set_axis(names, axis=1)
+
+
+def _split(text: str) -> tuple[list[str], list[list[str]]]:
+    """The names and the columns of a CSV's text."""
     rows = [row for row in _rows(text) if any(cell.strip() for cell in row)]
     if not rows:
         raise ValueError("it is empty")
@@ -108,10 +144,7 @@ def parse_csv(text: str, labels: Collection[str] = ()) -> pd.DataFrame:
     for number, row in enumerate(body, start=2):
         if len(row) > len(names):
             raise ValueError(f"line {number} has {len(row)} cells, and the header {len(names)}")
-    columns = [[row[i].strip() if i < len(row) else "" for row in body] for i in range(len(names))]
-    parts = [_label_cells(c) if n in labels else _cells(c) for n, c in zip(names, columns, strict=True)]
-    frame = pd.concat(parts, axis=1) if parts else pd.DataFrame()
-    return frame.set_axis(names, axis=1)
+    return names, [[row[i].strip() if i < len(row) else "" for row in body] for i in range(len(names))]
 
 
 def _rows(text: str) -> list[list[str]]:
