@@ -96,6 +96,13 @@ def one_of(name: str, value: Any, known: Iterable[str], hint: str) -> str:
     return value
 
 
+def of_type(name: str, value: Any, kind: type, hint: str) -> Any:
+    """A value of a class of lossband's."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name}= got {_short(value)}; expected a {kind.__name__}.", hint)
+    return value
+
+
 def path_of(value: Any, what: str = "the path of a file") -> Path:
     """A path of any type that names one."""
     if isinstance(value, str | os.PathLike) and "\0" not in str(value) and str(value):

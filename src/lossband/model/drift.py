@@ -171,7 +171,7 @@ def find_drift(wanted):
     """The `Drift` that a user means: "default", None for none, or a `Drift`."""
     if wanted is None or isinstance(wanted, AbstractDrift):
         return wanted
-    if wanted == "default":
+    if isinstance(wanted, str) and wanted == "default":
         return Drift()
     raise InputError(
         f"drift= takes 'default', None or a lossband.Drift, and got {wanted!r}.",

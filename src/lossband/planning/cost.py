@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
+from .._arguments import number
 from ..errors import InputError
 
 NAMED = ("6ND", "6NDT")
@@ -60,13 +61,12 @@ class Cost:
 
 def find_cost(wanted, inference_tokens, looped):
     """The `Cost` that a user means: None for 6NDT where the law has loops and 6ND where it has none."""
-    if not (inference_tokens >= 0):
-        raise InputError(
-            f"inference_tokens= got {inference_tokens!r}; expected 0 or more.", "Leave it out for none."
-        )
+    inference_tokens = number(
+        "inference_tokens", inference_tokens, "0 or more", "Leave it out for none.", above=0, zero=True
+    )
     if wanted is None:
         wanted = "6NDT" if looped else "6ND"
-    if not (callable(wanted) or wanted in NAMED):
+    if not (callable(wanted) or (isinstance(wanted, str) and wanted in NAMED)):
         raise InputError(
             f"cost= got {wanted!r}; expected {' or '.join(map(repr, NAMED))}, or a function of (params, "
             "tokens).",

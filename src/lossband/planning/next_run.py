@@ -17,10 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .._arguments import number, of_type, whole
 from ..errors import InputError, listed
 from ..inference.fit import fit
 from ..model.problem import NewRows
 from ..posterior.identifiability import CODES, reduction_of
+from ..posterior.posterior import Posterior
+from ..runs.table import numbers
 from .cost import find_cost
 
 
@@ -64,10 +67,13 @@ def next_run(post, candidates, *, target, cost=None, count=1, budget=np.inf):
     Raises:
         InputError: unusable candidates, target or cost, or no candidate within the budget.
     """
+    of_type("post", post, Posterior, "Fit one: lossband.fit(runs).")
+    count, hint = whole("count", count), "Leave it out for no limit."
+    if budget != np.inf:
+        budget = number("budget", budget, "a cost above 0", hint, above=0)
     new = NewRows.of(candidates)
     rows = new.checked(post.problem)
-    given = candidates if isinstance(candidates, pd.DataFrame) else rows
-    costs = _costs(post, rows, given.reset_index(drop=True), cost)
+    costs = _costs(post, rows, new.table, cost)
     seen = np.log(post.draws(new, kind="mean").to_numpy())
     q = _target(post, target, len(seen))
     covariance = np.cov(np.column_stack([q, seen]), rowvar=False)
@@ -138,7 +144,7 @@ def _noise(post):
 
 def _costs(post, rows, given, cost):
     if isinstance(cost, str) and cost in given:
-        costs = given[cost].to_numpy(float)
+        costs = numbers(given, cost).to_numpy()
     elif cost is None:
         costs = np.ones(len(rows))
     else:
@@ -162,7 +168,10 @@ def _target(post, target, samples):
         return np.log(post.optimal(target["flops"]).draws["params"].to_numpy()[:, 0])
     if isinstance(target, dict):
         return np.log(post.draws(pd.DataFrame([target]), kind="mean").to_numpy())[:, 0]
-    values = np.ravel(np.asarray(target, dtype=float))
+    try:
+        values = np.ravel(np.asarray(target, dtype=float))
+    except (ValueError, TypeError):
+        values = np.array([])
     if len(values) != samples or not np.isfinite(values).all() or np.ptp(values) == 0:
         raise InputError(
             f"target= has {len(values)} values; expected a finite one for each of the {samples} draws, "

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from .._arguments import names_of, number
 from ..errors import InputError, listed
 from ..inference.fit import fit
 from ..laws import find_law
@@ -131,7 +132,7 @@ class Comparison:
 
     def _new(self, new, name):
         """The rows as a recipe's, read once."""
-        rows = read_runs(new if isinstance(new, pd.DataFrame | str) else pd.DataFrame([new]))
+        rows = read_runs(new)
         return NewRows(rows.assign(recipe=self.names.index(name) + 1.0))
 
     def _rows(self, new, name):
@@ -171,9 +172,11 @@ def compare_recipes(a, b, *more, law=None, names=None, pool=0.1, floor=0.0, apar
         InputError: unusable tables, a law that no coefficient can differ in, or as many names as there are
             not recipes.
     """
+    for name, width in (("pool", pool), ("floor", floor)):
+        number(name, width, "a log-width of 0 or more", "Leave it out for the default.", above=0, zero=True)
     tables = [read_runs(table, columns=options.get("columns")) for table in (a, b, *more)]
     options.pop("columns", None)
-    names = tuple(names or "abcdefghijklmnopqrstuvwxyz"[: len(tables)])
+    names = tuple(names_of(names or list("abcdefghijklmnopqrstuvwxyz"[: len(tables)]), "names"))
     if len(names) != len(tables) or len(set(names)) < len(names):
         raise InputError(f"names= got {names!r} for {len(tables)} recipes.", "Give each recipe its own name.")
     joint = pd.concat(
