@@ -56,12 +56,26 @@ def name_of(path):
 MODULES = {name_of(path): path for path in FILES}
 
 
-def imported(source, package):
+def children(node, *, types=True):
+    """The nodes below one; without `types`, not what stands under `if TYPE_CHECKING:`, which never runs."""
+    for child in ast.iter_child_nodes(node):
+        named = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        yield from child.orelse if named and not types else [child]
+
+
+def walked(node, *, types=True):
+    """Every node below one, at any depth."""
+    for child in children(node, types=types):
+        yield child
+        yield from walked(child, types=types)
+
+
+def imported(source, package, *, types=True):
     """The lossband modules that a source imports, anywhere in it, by `name_of`'s names.
 
-    `package` is where it stands.
+    `package` is where it stands; without `types`, imports for annotations do not count.
     """
-    for node in ast.walk(ast.parse(source)):
+    for node in walked(ast.parse(source), types=types):
         if isinstance(node, ast.Import):
             yield from (
                 alias.name.partition(".")[2] for alias in node.names if alias.name.split(".")[0] == "lossband"
@@ -88,9 +102,9 @@ def points_down(importer, target):
     return home == other or floor[other] < floor[home]
 
 
-def targets_of(name):
+def targets_of(name, *, types=True):
     path = MODULES[name]
-    return set(imported(path.read_text(), path.relative_to(SOURCE).parent.parts))
+    return set(imported(path.read_text(), path.relative_to(SOURCE).parent.parts, types=types))
 
 
 def test_every_room_has_a_floor():
@@ -106,7 +120,10 @@ def test_imports_point_down(name):
 
 
 def test_no_circle_inside_a_room():
-    below = {name: {t for t in targets_of(name) if t != name and t in MODULES} for name in MODULES}
+    """Of imports that run: two modules may name each other's types."""
+    below = {
+        name: {t for t in targets_of(name, types=False) if t != name and t in MODULES} for name in MODULES
+    }
     for importer, target in UPWARD:
         below[importer].discard(target)
     assert list(TopologicalSorter(below).static_order())
@@ -129,6 +146,9 @@ def test_an_upward_import_would_be_seen():
     And what it makes of them.
     """
     assert sorted(imported(SEEN, ())) == ["cli", "errors", "inference.fit", "laws.law", "score"]
+    named = "if TYPE_CHECKING:\n    import wandb\n    from .cli import main\nelse:\n    import tqdm"
+    assert list(imported(named, ())) == ["cli"] and not list(imported(named, (), types=False))
+    assert list(at_the_top(ast.parse(named))) == ["tqdm"]
     inside = "from .terms import floor\nfrom ..runs.arrays import FAR\nfrom .. import score"
     assert list(imported(inside, ("laws",))) == ["laws.terms", "runs.arrays", "score"]
     assert points_down("laws.scale", "laws.terms") and points_down("cli.fit", "laws.law")
@@ -138,8 +158,8 @@ def test_an_upward_import_would_be_seen():
 
 
 def at_the_top(node):
-    """Imports that run when the module is imported: not those inside functions."""
-    for child in ast.iter_child_nodes(node):
+    """Imports that run when the module is imported: not those inside functions or for annotations."""
+    for child in children(node, types=False):
         if isinstance(child, ast.Import):
             yield from (alias.name.split(".")[0] for alias in child.names)
         elif isinstance(child, ast.ImportFrom) and not child.level:

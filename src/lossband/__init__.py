@@ -52,7 +52,7 @@ __all__ = sorted([*_HOME, *_MODULES])
 __version__ = "0.1.0"
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     """Import a public name when it is first used: `import lossband` itself costs nothing."""
     if name in _MODULES:
         return importlib.import_module(f".{name}", __name__)
@@ -63,5 +63,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return __all__

@@ -1,12 +1,16 @@
 """The cache folder, what is kept there, and a hash of the code that made it."""
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -14,7 +18,7 @@ LIBRARIES = ("jax", "jaxlib", "numpyro")
 MOST_FILES = 320  # files of ours in the folder; beyond that the ones unused for longest go
 
 
-def folder():
+def folder() -> Path:
     """The user's own cache folder of programs, readable by nobody else; made if it is not there."""
     place = Path(platformdirs.user_cache_dir("lossband")) / "programs"
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -22,7 +26,7 @@ def folder():
     return place
 
 
-def remembered(identity, make):
+def remembered(identity: str | None, make: Callable[[], Any]) -> Any:
     """The plain data that `make()` gives, kept in the folder under text that tells it apart.
 
     Made each time if that is None.
@@ -38,7 +42,7 @@ def remembered(identity, make):
         return made
 
 
-def about_code():
+def about_code() -> list[str]:
     """Texts of the code that anything kept here was made by.
 
     The libraries' versions, and the package's own hash.
@@ -47,7 +51,7 @@ def about_code():
 
 
 @functools.cache
-def package_hash():
+def package_hash() -> str:
     """A hash of the package's sources, names and contents.
 
     Whoever edits one of them makes everything anew.
@@ -57,12 +61,12 @@ def package_hash():
     return digest(*(f"{path.relative_to(home).as_posix()}\n{path.read_text()}" for path in sources))
 
 
-def digest(*parts):
+def digest(*parts: str) -> str:
     """A hash of texts."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def keep(path, content):
+def keep(path: Path, content: bytes) -> None:
     """Write beside and move, so that nobody reads half a file; then make room."""
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         file.write(content)
@@ -73,7 +77,7 @@ def keep(path, content):
         file.unlink(missing_ok=True)
 
 
-def _last_used(file):
+def _last_used(file: Path) -> float:
     """When a file was last used; never to be dropped if another process has just dropped it."""
     try:
         return file.stat().st_mtime

@@ -1,6 +1,9 @@
 """Backtest: hide the largest runs that there are, fit the rest, and see whether the bands told the truth."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
@@ -16,6 +19,16 @@ from ..runs.start import without_start
 from ..runs.table import numbers
 from .calibration import _quarters, diagnose
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from ..inference.options import ManyOptions
+    from ..laws.law import Law
+    from ..laws.resolve import LawLike
+    from ..posterior.posterior import Posterior
+    from ..runs.table import RunsLike
+
 
 @dataclass(frozen=True)
 class Backtest:
@@ -30,10 +43,10 @@ class Backtest:
     """
 
     frame: pd.DataFrame
-    posteriors: tuple
-    levels: tuple = field(default=LEVELS)
+    posteriors: tuple[Posterior, ...]
+    levels: tuple[float, ...] = field(default=LEVELS)
 
-    def calibration(self, by=None):
+    def calibration(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Observed coverage and scores, one row per value of `by` (a column, or several), and one for all.
 
         Returns:
@@ -60,10 +73,10 @@ class Backtest:
         return table
 
     @property
-    def _main(self):
+    def _main(self) -> str:
         return named(0.9 if 0.9 in self.levels else max(self.levels))
 
-    def _row(self, rows):
+    def _row(self, rows: pd.DataFrame) -> dict[str, float]:
         main = self._main
         inside = rows[f"inside_{main}"].to_numpy(bool)
         low, high = score.coverage_interval(inside, rows["run"].to_numpy(), level=0.9)
@@ -83,7 +96,17 @@ class Backtest:
         }
 
 
-def backtest(runs, law=None, *, by="params", hide=None, share=None, levels=LEVELS, columns=None, **options):
+def backtest(
+    runs: RunsLike,
+    law: LawLike = None,
+    *,
+    by: str = "params",
+    hide: int | Sequence[int] | None = None,
+    share: float | Sequence[float] | None = None,
+    levels: Sequence[float] = LEVELS,
+    columns: Mapping[str, str] | None = None,
+    **options: Unpack[ManyOptions],
+) -> Backtest:
     """Hide the largest values of a column, refit on the rest, forecast what was hidden, and score it.
 
     Args:
@@ -115,7 +138,7 @@ def backtest(runs, law=None, *, by="params", hide=None, share=None, levels=LEVEL
     return Backtest(pd.concat(frames, ignore_index=True), tuple(posteriors), tuple(levels))
 
 
-def _cuts(hide, share):
+def _cuts(hide: int | Sequence[int] | None, share: float | Sequence[float] | None) -> Sequence[float]:
     """The cut-offs: numbers of values, or shares of them."""
     if hide is not None and share is not None:
         raise InputError("both hide= and share= are given.", "Give one of them.")
@@ -127,7 +150,9 @@ def _cuts(hide, share):
     return [whole("hide", count) for count in counts]
 
 
-def _checked(runs, law, columns, options):
+def _checked(
+    runs: RunsLike, law: LawLike, columns: Mapping[str, str] | None, options: Mapping[str, Any]
+) -> tuple[pd.DataFrame, Law]:
     """The table and its law, refused where a fit of the whole would refuse it.
 
     The table keeps its other columns, and has run labels.
@@ -140,7 +165,7 @@ def _checked(runs, law, columns, options):
     return table.assign(run=table["run"] if "run" in table else [f"row{i}" for i in range(len(table))]), law
 
 
-def _hidden(table, by, cut, is_share):
+def _hidden(table: pd.DataFrame, by: str, cut: float, is_share: bool) -> np.ndarray:
     """Which rows a cut-off hides, `(row,)`."""
     if not isinstance(by, str):
         raise InputError(f"by= got {by!r}; expected one column, or 'end'.", "For instance by='params'.")
@@ -181,7 +206,7 @@ def _hidden(table, by, cut, is_share):
     return mask
 
 
-def _scored(post, rows, cut, levels):
+def _scored(post: Posterior, rows: pd.DataFrame, cut: float, levels: Sequence[float]) -> pd.DataFrame:
     """The hidden rows with their forecasts and scores."""
     new = NewRows.of(rows)
     drawn = post.draws(new, kind="observation").to_numpy()

@@ -1,17 +1,24 @@
 """What a calibration table says: where bands fail, and the likely cause."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from scipy.stats import kruskal, spearmanr
 
 from .. import score
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def _quarters(values):
+
+def _quarters(values: pd.Series) -> pd.Series:
     return pd.qcut(values, 4, duplicates="drop") if values.nunique() > 12 else values
 
 
-def diagnose(table, parts, main):
+def diagnose(table: pd.DataFrame, parts: Sequence[pd.DataFrame], main: str) -> list[str]:
     """What a calibration table says: where the coverage fails, and the likely cause.
 
     A row of the table is judged by an interval so wide that true bands draw a note in one table of ten,
@@ -40,7 +47,7 @@ def diagnose(table, parts, main):
     return notes
 
 
-def _cause(rows, main):
+def _cause(rows: pd.DataFrame, main: str) -> str:
     """The likely cause of a band that misses: by place in the band, by distance, by run."""
     error = (
         (rows["bias"] / np.log(rows[f"hi_{main}"] / rows[f"lo_{main}"])).abs().to_numpy()
@@ -67,14 +74,14 @@ def _cause(rows, main):
     )
 
 
-def _grows(error, distance):
+def _grows(error: np.ndarray, distance: np.ndarray) -> bool:
     """Whether errors grow with the distance: a rank correlation that chance gives once in 100."""
     if len(np.unique(distance)) < 3:
         return False
     return spearmanr(distance, error, alternative="greater").pvalue < 0.01
 
 
-def _unequal(error, run):
+def _unequal(error: np.ndarray, run: np.ndarray) -> bool:
     """Whether the errors of some runs are larger than those of others: once in 100 by chance."""
     _, slot = np.unique(run, return_inverse=True)
     groups = [group for i in range(slot.max() + 1) if len(group := error[slot == i]) > 2]

@@ -11,6 +11,10 @@ them, so the prior, worth one cut-off, pulls the K weights towards equal ones. S
 Bayesian Analysis 13(3), eq. 4, with leave-future-out in place of leave-one-out (Buerkner et al. 2020).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
@@ -22,21 +26,32 @@ from ..posterior.posterior import mixture
 from .refits import future, hidden_scores, runs_out
 from .stacking import clustered_se, weigh_laws
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any, Unpack
+
+    from ..inference.options import AverageOptions
+    from ..posterior.posterior import Posterior
+    from ..runs.table import RunsLike
+
+    Laws = Iterable[str] | Mapping[str, Mapping[str, Any]]
+
+
 RHAT, DIVERGING, EBFMI, PARETO_K = 1.05, 0.01, 0.2, 0.7  # beyond these a fit is left out
 
 
 def compare(
-    posteriors,
+    posteriors: Mapping[str, Posterior],
     *,
-    cuts=4,
-    folds=5,
-    group="run",
-    num_warmup=400,
-    num_samples=500,
-    seed=0,
-    batch=16,
-    progress=None,
-):
+    cuts: int = 4,
+    folds: int = 5,
+    group: str = "run",
+    num_warmup: int = 400,
+    num_samples: int = 500,
+    seed: int = 0,
+    batch: int = 16,
+    progress: bool | None = None,
+) -> pd.DataFrame:
     """Score fitted laws on rows hidden from refits of them: the largest, and whole runs; and weigh them.
 
     Args:
@@ -85,7 +100,12 @@ def compare(
     return table.sort_values("weight", ascending=False, kind="stable")
 
 
-def average(posteriors, *, weights=None, **options):
+def average(
+    posteriors: Mapping[str, Posterior],
+    *,
+    weights: Mapping[str, float] | pd.Series | None = None,
+    **options: Unpack[AverageOptions],
+) -> Posterior:
     """Average the forecasts of fitted laws, by stacking weights.
 
     Args:
@@ -109,23 +129,23 @@ def average(posteriors, *, weights=None, **options):
     return mixture(posteriors, weights)
 
 
-def averaged(table, laws, **options):
+def averaged(table: RunsLike, laws: Laws, **options: Any) -> Posterior:
     """Fit several laws to one table and average them: see `averaged_many`."""
     return averaged_many([table], laws, **options)[0]
 
 
 def averaged_many(
-    tables,
-    laws,
+    tables: Sequence[RunsLike],
+    laws: Laws,
     *,
-    cuts=4,
-    least=(0, 0, 0),
-    num_warmup=400,
-    num_samples=1000,
-    seed=0,
-    batch=16,
-    progress=None,
-):
+    cuts: int = 4,
+    least: tuple[int, int, int] = (0, 0, 0),
+    num_warmup: int = 400,
+    num_samples: int = 1000,
+    seed: int = 0,
+    batch: int = 16,
+    progress: bool | None = None,
+) -> list[Posterior]:
     """Fit several laws to each table, with the refits that weigh them, in few batches; average each table's.
 
     Args:
@@ -161,7 +181,7 @@ def averaged_many(
     return averages
 
 
-def _columns(scores, scheme):
+def _columns(scores: pd.DataFrame, scheme: str) -> pd.DataFrame:
     """A scheme's part of the table, one row a law."""
     rows = scores[scores["scheme"] == scheme]
     names = {"crps": "crps", "inside_50": "cover_50", "inside_90": "cover_90"}
@@ -183,7 +203,7 @@ def _columns(scores, scheme):
     return table.join(means).assign(**{columns[-1]: len(wide)})
 
 
-def _fold_notes(plans, folds):
+def _fold_notes(plans: Mapping[str, Sequence[np.ndarray]], folds: int) -> Iterator[Note]:
     if len(plans["run"]) < folds:
         text = (
             f"{len(plans['run'])} of {folds} folds could be fitted without their runs: "
@@ -192,7 +212,7 @@ def _fold_notes(plans, folds):
         yield Note("few-folds", text)
 
 
-def _healthy(posteriors):
+def _healthy(posteriors: Mapping[str, Posterior]) -> tuple[list[str], dict[str, list[Note]]]:
     """Names of the laws whose fits can be used, and name -> notes on those left out.
 
     None is if all would be.
@@ -208,7 +228,7 @@ def _healthy(posteriors):
     return kept, notes
 
 
-def _ills(post):
+def _ills(post: Posterior) -> list[str]:
     """What is wrong with a fit.
 
     The bounds are looser than those of its notes, which warn before the forecasts suffer.
@@ -225,7 +245,7 @@ def _ills(post):
     return [what for what, fine in checks.items() if not fine]
 
 
-def _check(posteriors):
+def _check(posteriors: Mapping[str, Posterior]) -> None:
     if not isinstance(posteriors, dict) or len(posteriors) < 2:
         raise InputError(
             "expected at least two laws, by name.", "Pass a dict: {'chinchilla': post, 'kaplan': other}."

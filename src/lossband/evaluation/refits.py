@@ -5,6 +5,10 @@ asked. Leave-run-out hides whole runs (or sizes) anywhere, which is interpolatio
 describes.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
@@ -13,11 +17,20 @@ from ..errors import InputError, listed
 from ..inference.batches import sample
 from ..model.problem import NewRows, coefficients, pose, widest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from ..inference.sampler import Sampler
+    from ..model.problem import Problem
+    from ..posterior.posterior import Posterior
+
+
 APART = 0.1  # decades of compute: two cut-offs nearer than this ask the same
 SCORES = ("log_score", "crps", "inside_50", "inside_90")
 
 
-def future(problems, cuts):
+def future(problems: Iterable[Problem], cuts: int) -> list[np.ndarray]:
     """Which rows leave-future-out hides: masks `(row,)`, one a cut-off in compute, at most `cuts` of them.
 
     Cut-offs fall into the widest gaps of ln compute, at least a tenth of a decade apart. Each leaves every
@@ -32,7 +45,9 @@ def future(problems, cuts):
     return [log_compute > usable[i] for i in chosen]
 
 
-def runs_out(frame, problems, group, folds, seed):
+def runs_out(
+    frame: pd.DataFrame, problems: Iterable[Problem], group: str, folds: int, seed: int
+) -> list[np.ndarray]:
     """Which rows leave-run-out hides: masks `(row,)`, one a fold of whole groups.
 
     Folds that leave too little are left out.
@@ -48,7 +63,12 @@ def runs_out(frame, problems, group, folds, seed):
     return [mask for mask in masks if all(_enough(problem, ~mask) for problem in problems)]
 
 
-def hidden_scores(sets, plans, sampler, **options):
+def hidden_scores(
+    sets: Sequence[Mapping[str, Problem]],
+    plans: Sequence[Mapping[str, Sequence[np.ndarray]]],
+    sampler: Sampler,
+    **options: Any,
+) -> tuple[list[pd.DataFrame], dict[str, int]]:
     """Refit every law without each mask's rows, and score its forecasts of them.
 
     One law's refits run together.
@@ -83,7 +103,7 @@ def hidden_scores(sets, plans, sampler, **options):
     return [pd.concat(each, ignore_index=True) if each else empty for each in scores], ill
 
 
-def _thresholds(log_compute):
+def _thresholds(log_compute: np.ndarray) -> list[float]:
     """Cut-offs: middles of the gaps between neighbours that are the widest within `APART` decades."""
     levels = np.unique(log_compute)
     gaps, middles = np.diff(levels), (levels[1:] + levels[:-1]) / 2
@@ -94,14 +114,14 @@ def _thresholds(log_compute):
     return sorted(chosen)
 
 
-def _enough(problem, kept):
+def _enough(problem: Problem, kept: np.ndarray) -> bool:
     """Whether the rows of a mask are enough to fit a problem's law."""
     frame = problem.frame[kept]
     varied = all(np.log10(frame[name]).round(2).nunique() >= 3 for name in problem.model.law.varied)
     return len(frame) >= max(8, 2 * len(coefficients(problem))) and varied
 
 
-def _without(problem, mask):
+def _without(problem: Problem, mask: np.ndarray) -> Problem:
     """The problem without a mask's rows, padded to the whole one's shape."""
     model = problem.model
     return pose(
@@ -109,7 +129,7 @@ def _without(problem, mask):
     )
 
 
-def _scored(post, rows):
+def _scored(post: Posterior, rows: pd.DataFrame) -> pd.DataFrame:
     """Scores of ln loss at hidden rows."""
     new = NewRows.of(rows)
     losses, truth = np.log(post.draws(new).to_numpy()), np.log(rows["loss"].to_numpy())

@@ -1,12 +1,21 @@
 """Stacking weights of laws, and standard errors that count a run as one piece of evidence."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
 from ..errors import Note
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def weigh_laws(scores, names):
+    from numpy.typing import ArrayLike
+
+
+def weigh_laws(scores: pd.DataFrame, names: Sequence[str]) -> tuple[dict[str, float], list[Note]]:
     """Stacking weights from leave-future-out: name -> weight, and notes.
 
     Without a cut-off all laws weigh the same.
@@ -27,7 +36,7 @@ def weigh_laws(scores, names):
     return dict(zip(names, weights.tolist(), strict=True)), notes
 
 
-def stacking_weights(log_density, cut, *, iterations=2000):
+def stacking_weights(log_density: np.ndarray, cut: ArrayLike, *, iterations: int = 2000) -> np.ndarray:
     """Weights `(law,)` that maximise the mixture's log score, each cut-off one piece of evidence.
 
     See the module.
@@ -50,7 +59,7 @@ def stacking_weights(log_density, cut, *, iterations=2000):
     return weights
 
 
-def clustered_se(values, run):
+def clustered_se(values: ArrayLike, run: ArrayLike) -> float:
     """Standard error of the mean of `values` `(row,)`, runs as clusters (Liang and Zeger 1986)."""
     values = np.asarray(values, dtype=float)
     totals = pd.Series(values - values.mean()).groupby(np.asarray(run)).sum()

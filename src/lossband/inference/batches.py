@@ -3,12 +3,16 @@
 Problems of one model and size together in one program, here or by an executor, kept in a folder.
 """
 
+from __future__ import annotations
+
 import os
 import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -28,12 +32,36 @@ from .nuts import KEEP, TUNE, WHITEN
 from .programs import compiled, computed, spread
 from .store import TRACING, keep_compiled
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from tqdm import tqdm
+
+    from ..model.measured import Measured
+    from ..model.problem import Problem
+    from ..runs.arrays import Runs
+    from .nuts import Chains
+    from .options import TakesJobs
+    from .sampler import Sampler
+
+    Job = tuple[list[Problem], int, Sampler, int]
+
+
 # of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
 SHARPNESS = 2.7
 BLOCK = 100  # draws a call of the compiled program: the unit of the progress bar
 
 
-def sample(problems, sampler, *, seed=0, progress=None, batch=16, executor=None, folder=None):
+def sample(
+    problems: Sequence[Problem],
+    sampler: Sampler,
+    *,
+    seed: int = 0,
+    progress: bool | None = None,
+    batch: int = 16,
+    executor: TakesJobs | None = None,
+    folder: str | os.PathLike[str] | None = None,
+) -> list[Posterior]:
     """Posteriors of problems, in their order.
 
     A problem whose drift is averaged is fitted as each of its `components`.
@@ -58,7 +86,15 @@ def sample(problems, sampler, *, seed=0, progress=None, batch=16, executor=None,
     return posteriors
 
 
-def _fits(problems, sampler, seed, progress, batch, executor, folder):
+def _fits(
+    problems: Sequence[Problem],
+    sampler: Sampler,
+    seed: int,
+    progress: bool | None,
+    batch: int,
+    executor: TakesJobs | None,
+    folder: str | os.PathLike[str] | None,
+) -> list[Fit]:
     """The `Fit` of each problem.
 
     Those of one model and one size run together, and those in the folder are read.
@@ -78,7 +114,7 @@ def _fits(problems, sampler, seed, progress, batch, executor, folder):
     return fits
 
 
-def fit_weights(fits):
+def fit_weights(fits: Mapping[str, Fit]) -> dict[str, float]:
     """Weights of fits to one table, name -> number.
 
     Proportional to exp(e times the expected log density per row).
@@ -97,7 +133,9 @@ def fit_weights(fits):
     return dict(zip(fits, (weights / weights.sum()).tolist(), strict=True))
 
 
-def _chunks(problems, fits, batch, *, whole):
+def _chunks(
+    problems: Sequence[Problem], fits: Sequence[Fit | None], batch: int, *, whole: bool
+) -> Iterator[tuple[list[int], int]]:
     """(positions of problems of one model and size without a fit, how many of them one program takes).
 
     As many as one program takes, or, as a unit of work for an executor, a `whole` batch.
@@ -112,7 +150,7 @@ def _chunks(problems, fits, batch, *, whole):
         yield from ((left[i : i + step], size) for i in range(0, len(left), step))
 
 
-def _together(batch, largest):
+def _together(batch: int, largest: int) -> int:
     """How many problems one program takes, of groups of which the largest has so many.
 
     The last of a group is padded to it.
@@ -124,7 +162,7 @@ def _together(batch, largest):
     return min(batch, wanted)
 
 
-def _run(executor, jobs, bar):
+def _run(executor: TakesJobs | None, jobs: Sequence[Job], bar: tqdm) -> Iterator[list[Fit]]:
     """Results of `fit_chunk` on each job, in order, as they come.
 
     Here on all cores, or wherever the executor says.
@@ -148,7 +186,7 @@ def _run(executor, jobs, bar):
         yield result
 
 
-def _submit(executor, job):
+def _submit(executor: TakesJobs, job: Job) -> Future[list[Fit]]:
     """The job's future; one that fails as the executor did, if it takes no more jobs."""
     try:
         return executor.submit(fit_chunk, *job)
@@ -160,7 +198,7 @@ def _submit(executor, job):
         return failed
 
 
-def _name(problem, options):
+def _name(problem: Problem, options: tuple[Sampler, int]) -> str:
     """What a fit is kept under: its data, what its model computes, the options, the version."""
     identity = computed(problem.model.fitted, problem.size)
     if identity is None:
@@ -172,7 +210,7 @@ def _name(problem, options):
     return digest(data_hash(problem.frame), identity, repr(options), version("lossband"))[:32]
 
 
-def _kept(path, problem):
+def _kept(path: Path | None, problem: Problem) -> Fit | None:
     """The problem's fit in a file, if it is there."""
     if not path or not path.exists():
         return None
@@ -181,7 +219,9 @@ def _kept(path, problem):
     return replace(fit, problem=problem)
 
 
-def fit_chunk(problems, size, sampler, seed, bar=None):
+def fit_chunk(
+    problems: list[Problem], size: int, sampler: Sampler, seed: int, bar: tqdm | None = None
+) -> list[Fit]:
     """The `Fit`s of problems of one model and one size, by programs that take `size` of them.
 
     A unit of work for any process.
@@ -194,13 +234,13 @@ def fit_chunk(problems, size, sampler, seed, bar=None):
         return [fit for full, wanted in padded for fit in _sample(full, wanted, sampler, seed, bar)]
 
 
-def _num_steps(sampler):
+def _num_steps(sampler: Sampler) -> int:
     """Ticks of the progress bar: the mode, every block of draws, and the finish."""
     length = min(BLOCK, sampler.num_samples)
     return 2 + -(-sampler.num_warmup // length) - (-sampler.num_samples // length)
 
 
-def _sample(problems, wanted, sampler, seed, bar):
+def _sample(problems: list[Problem], wanted: int, sampler: Sampler, seed: int, bar: tqdm) -> list[Fit]:
     """Fits of the first `wanted` problems of one model and one size.
 
     Every array has a leading axis of problems.
@@ -235,7 +275,9 @@ def _sample(problems, wanted, sampler, seed, bar):
         ]
 
 
-def _nuts(draw, runs, measured, chains, sampler, bar):
+def _nuts(
+    draw: Callable[..., Any], runs: Runs, measured: Measured, chains: Chains, sampler: Sampler, bar: tqdm
+) -> list[dict[str, Any]]:
     """Blocks of draws after warm-up: dicts of `(problem, chain, draw, ...)`."""
     blocks, length = [], min(BLOCK, sampler.num_samples)
     warming = -(-sampler.num_warmup // length)
@@ -251,7 +293,14 @@ def _nuts(draw, runs, measured, chains, sampler, bar):
     return blocks
 
 
-def _laplace(draws, weights, log_weights, found, shape, seed):
+def _laplace(
+    draws: np.ndarray,
+    weights: np.ndarray,
+    log_weights: np.ndarray,
+    found: dict[str, Any],
+    shape: tuple[int, int],
+    seed: int,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Importance-corrected draws as one block; what was found, with the Pareto k and the effective draws."""
     chosen, k, effective = zip(*(laplace.correct(each, shape, seed) for each in log_weights), strict=True)
     kept = {
@@ -263,7 +312,14 @@ def _laplace(draws, weights, log_weights, found, shape, seed):
     return found, [kept | {"energy": flat, "diverging": flat > 0, "steps": flat, "acceptance": flat + 1}]
 
 
-def _fit(problem, stats, kept, found, prior, seed):
+def _fit(
+    problem: Problem,
+    stats: dict[str, np.ndarray],
+    kept: tuple[Any, ...],
+    found: Mapping[str, Any],
+    prior: dict[str, np.ndarray],
+    seed: int,
+) -> Fit:
     """One problem's `Fit`, its rows back in the user's order."""
     sites, weights, effects, log_density = kept
     rows = np.argsort(problem.order)
@@ -273,7 +329,7 @@ def _fit(problem, stats, kept, found, prior, seed):
     return Fit(problem, sites, weights, effects, stats, log_density[..., rows], prior, health, seed)
 
 
-def _bar(progress, total):
+def _bar(progress: bool | None, total: int) -> tqdm:
     """A progress bar on stderr: by default on a terminal only."""
     from tqdm import tqdm
 

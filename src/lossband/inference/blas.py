@@ -3,7 +3,10 @@
 On matrices of some tens of columns, waking other threads costs five times the work itself.
 """
 
+from __future__ import annotations
+
 import threading
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
@@ -17,9 +20,9 @@ class OneThread:
     What they used before comes back after.
     """
 
-    limits = None
+    limits: Any = None
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         """Limit BLAS to one thread, unless somebody has done so already."""
         with _LOCK:
             if not _USERS:
@@ -27,7 +30,7 @@ class OneThread:
                 OneThread.limits.__enter__()
             _USERS.append(self)
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         """Lift the limit when nobody needs it any more."""
         with _LOCK:
             _USERS.remove(self)

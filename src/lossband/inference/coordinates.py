@@ -18,13 +18,25 @@ it is, and its coefficient by its share. A law without a floor keeps ln alpha in
 marks nothing is sampled as it is.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from .._lazy import Later, dist, numpyro
+
+if TYPE_CHECKING:
+    from numpyro.distributions.transforms import Transform
+
+    from ..model.loss_model import LossModel
+    from ..model.measured import Measured
+    from ..runs.arrays import Runs
+
 
 infer = Later("numpyro.infer.util")
 
@@ -36,38 +48,38 @@ class Space:
     Built inside a traced function: the transforms carry the table's own prior scales.
     """
 
-    model: object
-    runs: object
-    measured: object
-    sites: dict  # latent site -> numpyro message
+    model: LossModel
+    runs: Runs
+    measured: Measured
+    sites: dict[str, Any]  # latent site -> numpyro message
 
     @classmethod
-    def of(cls, model, runs, measured):
+    def of(cls, model: LossModel, runs: Runs, measured: Measured) -> Space:
         """The space of a model on its arrays, found by tracing it once."""
         with numpyro.handlers.block(), numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
             model.likelihood(runs, measured)
         return cls(model, runs, measured, {name: site for name, site in trace.items() if is_latent(site)})
 
-    def transform(self, name):
+    def transform(self, name: str) -> Transform:
         """The bijection from the reals to the support of a site."""
         return dist.biject_to(self.sites[name]["fn"].support)
 
-    def logged(self, name):
+    def logged(self, name: str) -> bool:
         """Whether a site is sampled in its logarithm."""
         return name in self.sites and isinstance(self.transform(name), dist.transforms.ExpTransform)
 
-    def marked(self, mark):
+    def marked(self, mark: str) -> dict[str, Any]:
         """The sites sampled in their logarithms that a term marked, with what it marked them with."""
         marks = {name: site["infer"].get(mark) for name, site in self.sites.items()}
         return {name: value for name, value in marks.items() if value and self.logged(name)}
 
     @property
-    def slopes(self):
+    def slopes(self) -> dict[str, str]:
         """Coefficient -> exponent, where both are sampled in logarithms."""
         return {a: alpha for a, alpha in self.marked("slope").items() if self.logged(alpha)}
 
     @property
-    def shares(self):
+    def shares(self) -> dict[str, str]:
         """Coefficient -> the site in whose place its share is moved.
 
         Its exponent, or itself where that has no slope; in the law's order.
@@ -78,15 +90,15 @@ class Space:
         )
 
     @property
-    def floor(self):
+    def floor(self) -> str | None:
         """The floor's site, if the law has one that is sampled in its logarithm, and slopes beside it."""
         return next(iter(self.marked("floor")), None) if self.marked("slope") else None
 
-    def constrained(self, vector):
+    def constrained(self, vector: jax.Array) -> dict[str, jax.Array]:
         """Sites' values `{name: value}` at coordinates `(d,)`."""
         return {name: self.transform(name)(value) for name, value in self._unconstrained(vector).items()}
 
-    def coordinates(self, values):
+    def coordinates(self, values: Mapping[str, jax.Array]) -> jax.Array:
         """Coordinates `(d,)` of the sites' values."""
         free = {name: self.transform(name).inv(values[name]) for name in self.sites}
         moved = dict(free)
@@ -102,12 +114,12 @@ class Space:
                 moved[shift] = free[shift] - (moved[a] - free[a])
         return ravel_pytree(moved)[0]
 
-    def potential(self, vector, measured=None):
+    def potential(self, vector: jax.Array, measured: Measured | None = None) -> jax.Array:
         """Minus the log posterior density of the coordinates `(d,)`, up to a constant."""
         rows = self.runs, measured or self.measured
         return infer.potential_energy(self.model, rows, {}, self._unconstrained(vector))
 
-    def _unconstrained(self, vector):
+    def _unconstrained(self, vector: jax.Array) -> dict[str, jax.Array]:
         """NumPyro's unconstrained values; they and the coordinates have equal volumes."""
         moved = self._unravel(vector)
         free = dict(moved)
@@ -124,12 +136,12 @@ class Space:
             free |= {alpha: product - free[a]} if a in self.shares else {a: product - moved[alpha]}
         return free
 
-    def shift(self, name):
+    def shift(self, name: str) -> str | None:
         """The sampled shift of a coefficient's input, if there is one."""
         shift = self.sites[name]["infer"].get("shift")
         return shift if shift in self.sites else None
 
-    def bend(self, name, free):
+    def bend(self, name: str, free: Mapping[str, jax.Array]) -> jax.Array | float:
         """Ln of how many times steeper a coefficient's term would be at the centre without its shift.
 
         0 without one.
@@ -139,11 +151,11 @@ class Space:
         return jnp.log1p(self.transform(shift)(free[shift]) / self.sites[name]["infer"]["centre"])
 
     @property
-    def _unravel(self):
+    def _unravel(self) -> Callable[[jax.Array], dict[str, jax.Array]]:
         example = {name: self.transform(name).inv(site["value"]) for name, site in self.sites.items()}
         return ravel_pytree(example)[1]
 
 
-def is_latent(site):
+def is_latent(site: Mapping[str, Any]) -> bool:
     """Whether a traced message is a coefficient to be sampled."""
     return site["type"] == "sample" and not site["is_observed"]

@@ -1,8 +1,11 @@
 """Fit a law to measured runs: the mode, the whitening, NUTS; one table or a batch, by the same programs."""
 
+from __future__ import annotations
+
 import functools
 import os
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal, overload
 
 import jax
 import numpy as np
@@ -17,21 +20,35 @@ from .programs import compiled
 from .sampler import Sampler
 from .store import keep_compiled
 
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from typing import Any, Unpack
+
+    from ..laws.resolve import LawLike
+    from ..model.drift import DriftLike
+    from ..model.noise import NoiseLike
+    from ..model.problem import Problem
+    from ..posterior.posterior import Posterior
+    from ..runs.table import RunsLike
+    from .options import ManyOptions, TakesJobs
+    from .sampler import Method
+
 
 def fit(
-    runs,
-    law=None,
+    runs: RunsLike,
+    law: LawLike = None,
     *,
-    noise="student-t",
-    drift="default",
-    num_warmup=400,
-    num_samples=1000,
-    num_chains=4,
-    seed=0,
-    method="nuts",
-    progress=None,
-    columns=None,
-):
+    noise: NoiseLike = "student-t",
+    drift: DriftLike = "default",
+    num_warmup: int = 400,
+    num_samples: int = 1000,
+    num_chains: int = 4,
+    seed: int = 0,
+    method: Method = "nuts",
+    progress: bool | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Posterior:
     """Fit a loss law to measured runs and return its posterior.
 
     Args:
@@ -57,30 +74,48 @@ def fit(
     Raises:
         InputError: unusable input, with the rows, what was expected, and what to do.
     """
-    options = dict(
+    options: ManyOptions = dict(
         num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains, seed=seed, method=method
     )
     return fit_many([runs], law, noise=noise, drift=drift, columns=columns, progress=progress, **options)[0]
 
 
+@overload
 def fit_many(
-    tables,
-    law=None,
+    tables: Iterable[RunsLike],
+    law: LawLike = None,
     *,
-    noise="student-t",
-    drift="default",
-    num_warmup=400,
-    num_samples=1000,
-    num_chains=4,
-    seed=0,
-    method="nuts",
-    progress=None,
-    columns=None,
-    batch=16,
-    executor=None,
-    folder=None,
-    errors="raise",
-):
+    columns: Mapping[str, str] | None = None,
+    errors: Literal["raise"] = "raise",
+    **options: Unpack[ManyOptions],
+) -> list[Posterior]: ...
+@overload
+def fit_many(
+    tables: Iterable[RunsLike],
+    law: LawLike = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    errors: Literal["return"],
+    **options: Unpack[ManyOptions],
+) -> list[Posterior | InputError]: ...
+def fit_many(
+    tables: Iterable[RunsLike],
+    law: LawLike = None,
+    *,
+    noise: NoiseLike = "student-t",
+    drift: DriftLike = "default",
+    num_warmup: int = 400,
+    num_samples: int = 1000,
+    num_chains: int = 4,
+    seed: int = 0,
+    method: Method = "nuts",
+    progress: bool | None = None,
+    columns: Mapping[str, str] | None = None,
+    batch: int = 16,
+    executor: TakesJobs | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    errors: Literal["raise", "return"] = "raise",
+) -> list[Posterior] | list[Posterior | InputError]:
     """Fit one law to many tables.
 
     Tables of one size class run together in one program, over all devices that JAX sees.
@@ -128,7 +163,7 @@ def fit_many(
     return [each if isinstance(each, InputError) else next(fitted) for each in found]
 
 
-def _several(tables):
+def _several(tables: object) -> list[RunsLike]:
     """The tables as a list, where several tables were given and not one."""
     one = isinstance(tables, str | Mapping | os.PathLike) or hasattr(tables, "columns")
     if one or not isinstance(tables, Iterable):
@@ -139,7 +174,7 @@ def _several(tables):
     return list(tables)
 
 
-def _posed(table, errors, *law, **options):
+def _posed(table: RunsLike, errors: str, *law: LawLike, **options: Any) -> Problem | InputError:
     """The table's `Problem`, or the error that it raised where errors are to be returned."""
     try:
         return pose(table, *law, **options)
@@ -149,7 +184,16 @@ def _posed(table, errors, *law, **options):
         return error
 
 
-def numpyro_model(runs, law=None, *, noise="student-t", drift="default", columns=None, observe=True, seed=0):
+def numpyro_model(
+    runs: RunsLike,
+    law: LawLike = None,
+    *,
+    noise: NoiseLike = "student-t",
+    drift: DriftLike = "default",
+    columns: Mapping[str, str] | None = None,
+    observe: bool = True,
+    seed: int = 0,
+) -> Callable[[], None]:
     """The NumPyro model that `fit` samples, as a function of no arguments, for any NumPyro tool.
 
     Args:

@@ -3,6 +3,10 @@
 Draws from a heavy-tailed fit to the mode, corrected by importance, with their Pareto k.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,10 +14,24 @@ import numpy as np
 from .coordinates import Space
 from .mode import integrated
 
+if TYPE_CHECKING:
+    from ..model.loss_model import LossModel
+    from ..model.measured import Measured
+    from ..runs.arrays import Runs
+
+
 NU = 7.0  # degrees of freedom of the proposal: heavier than the posterior, so that no weight runs away
 
 
-def propose(model, runs, measured, centre, factor, key, count):
+def propose(
+    model: LossModel,
+    runs: Runs,
+    measured: Measured,
+    centre: jax.Array,
+    factor: jax.Array,
+    key: jax.Array,
+    count: int,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Draws from a multivariate Student-t at the mode, and the log of their importance weights.
 
     Where heavy tails are a mixture, it stays as it was at the mode: this is the quick answer.
@@ -29,7 +47,7 @@ def propose(model, runs, measured, centre, factor, key, count):
     draws = centre + white @ factor.T
     proposal = -0.5 * (NU + len(centre)) * jnp.log1p(jnp.sum(white**2, axis=1) / NU)
 
-    def of_one(each):
+    def of_one(each: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         weights, _ = integrated(space, measured, *each)
         return weights, space.potential(each[0])
 
@@ -37,7 +55,7 @@ def propose(model, runs, measured, centre, factor, key, count):
     return draws, weights, -heights - proposal
 
 
-def correct(log_weights, shape, seed):
+def correct(log_weights: np.ndarray, shape: tuple[int, int], seed: int) -> tuple[np.ndarray, float, float]:
     """Choose draws by their Pareto-smoothed weights (Vehtari et al. 2024, arXiv:1507.02646).
 
     Returns:

@@ -1,7 +1,9 @@
 """The mode of the posterior and the Gaussian there: where NUTS starts and what it is whitened by."""
 
+from __future__ import annotations
+
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +12,24 @@ from .._lazy import numpyro
 from ..model.measured import weigh
 from .coordinates import Space
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..model.likelihood import Likelihood
+    from ..model.loss_model import LossModel
+    from ..model.measured import Measured
+    from ..runs.arrays import Runs
+
+    Climbed = tuple["Place", Measured]
+
+
 ROUND = 8  # damped Newton steps in a round
 PLAIN, ROBUST = 4, 7  # rounds, and further ones by the weights of heavy tails
 
 
-def find_mode(model, runs, measured, key, num_starts, num_prior):
+def find_mode(
+    model: LossModel, runs: Runs, measured: Measured, key: jax.Array, num_starts: int, num_prior: int
+) -> tuple[jax.Array, jax.Array, Measured, dict[str, jax.Array], dict[str, jax.Array]]:
     """Climb from the most probable of many prior draws, keep the best mode, and describe the posterior there.
 
     Returns:
@@ -43,7 +58,7 @@ def find_mode(model, runs, measured, key, num_starts, num_prior):
     return best.point, factor, measured, found, prior
 
 
-def _climb(space, start):
+def _climb(space: Space, start: jax.Array) -> tuple[Climbed, jax.Array]:
     """Newton's method in rounds.
 
     Heavy tails enter after the first ones, by ECM, and in closed form in the last, where they have one.
@@ -57,7 +72,7 @@ def _climb(space, start):
     climbing = replace(space, model=replace(model, climbing=model.heavy_tailed))
     shape = shape_of(climbing)
 
-    def round_(carry, robust):
+    def round_(carry: Climbed, robust: jax.Array) -> tuple[Climbed, jax.Array]:
         place, measured = carry
         if model.heavy_tailed:
             values = space.constrained(place.point)
@@ -79,30 +94,36 @@ class Place(NamedTuple):
     """A point, `(d,)`, the potential, gradient and Hessian there, and the damping now."""
 
     point: jax.Array
-    height: jax.Array
+    height: jax.Array | float
     gradient: jax.Array
     hessian: jax.Array
-    damping: jax.Array = 1.0
+    damping: jax.Array | float = 1.0
 
 
-def shape_of(space):
+def shape_of(space: Space) -> Callable[[jax.Array, Measured], Place]:
     """(point, measured) -> `Place`, in one pass.
 
     The Hessian's forward mode over the gradient's reverse mode.
     """
 
-    def gradient(point, measured):
+    def gradient(point: jax.Array, measured: Measured) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         height, slope = jax.value_and_grad(space.potential)(point, measured)
         return slope, (height, slope)
 
-    def shape(point, measured):
+    def shape(point: jax.Array, measured: Measured) -> Place:
         hessian, (height, slope) = jax.jacfwd(gradient, has_aux=True)(point, measured)
         return Place(point, jnp.where(jnp.isnan(height), jnp.inf, height), slope, hessian)
 
     return jax.jit(shape)
 
 
-def newton(shape, start, measured, iterations, damping=1.0):
+def newton(
+    shape: Callable[[jax.Array, Any], Place],
+    start: jax.Array,
+    measured: Any,
+    iterations: int,
+    damping: jax.Array | float = 1.0,
+) -> Place:
     """Minimise by Newton's method: exact Hessian, Levenberg-Marquardt damping, saddles turned downhill.
 
     Returns:
@@ -110,7 +131,9 @@ def newton(shape, start, measured, iterations, damping=1.0):
     """
     dim = len(start)
 
-    def step(carry, _):
+    def step(
+        carry: tuple[Place, jax.Array, jax.Array], _: None
+    ) -> tuple[tuple[Place, jax.Array, jax.Array], None]:
         best, trial, damping = carry
         here = shape(trial, measured)
         better = here.height < best.height
@@ -125,21 +148,23 @@ def newton(shape, start, measured, iterations, damping=1.0):
     return best._replace(damping=damping)
 
 
-def prior_draw(space, key):
+def prior_draw(space: Space, key: jax.Array) -> dict[str, jax.Array]:
     """One draw of all sites from the prior, by name."""
     with numpyro.handlers.block(), numpyro.handlers.seed(rng_seed=key), numpyro.handlers.trace() as trace:
         space.model.likelihood(space.runs, space.measured)
     return values_in(trace)
 
 
-def values_in(trace):
+def values_in(trace: Mapping[str, Mapping[str, Any]]) -> dict[str, jax.Array]:
     """Values of the sampled and derived sites of a NumPyro trace, by name."""
     return {
         name: site["value"] for name, site in trace.items() if site["type"] in ("sample", "deterministic")
     }
 
 
-def integrated(space, measured, position, key):
+def integrated(
+    space: Space, measured: Measured, position: jax.Array, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """A draw of what is integrated out at coordinates `(d,)`.
 
     Args:
@@ -159,6 +184,6 @@ def integrated(space, measured, position, key):
     return likelihood.reach * weights, mixture
 
 
-def at(model, values):
+def at(model: LossModel, values: Mapping[str, jax.Array]) -> Callable[[Runs, Measured], Likelihood]:
     """The model's likelihood with its sites fixed at `values`, as a plain function."""
     return numpyro.handlers.block(numpyro.handlers.substitute(model.likelihood, values))

@@ -3,8 +3,11 @@
 All chains in one compiled program, a stretch at a time.
 """
 
+from __future__ import annotations
+
 import functools
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +16,15 @@ from .._lazy import Later
 from ..model.measured import weigh
 from .coordinates import Space
 from .mode import integrated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..model.loss_model import LossModel
+    from ..model.measured import Measured
+    from ..runs.arrays import Runs
+
 
 # acceptance probability the step size is tuned to; at .95 a draw in thousands diverges, at .9 one in hundreds
 TARGET = 0.96
@@ -45,7 +57,7 @@ class Chains:
     factor: jax.Array
 
 
-def place(space, mode, factor, key, num_chains):
+def place(space: Space, mode: jax.Array, factor: jax.Array, key: jax.Array, num_chains: int) -> Chains:
     """Chains spread over the Gaussian at the mode."""
     keys = jax.random.split(key, num_chains + 1)
     position = mode + jax.random.normal(keys[0], (num_chains, len(mode))) @ factor.T
@@ -55,7 +67,16 @@ def place(space, mode, factor, key, num_chains):
     return Chains(position, height, slope, keys[1:], log_step, mixture, mode, factor)
 
 
-def advance(model, runs, measured, chains, adapt, length, *, axis=None):
+def advance(
+    model: LossModel,
+    runs: Runs,
+    measured: Measured,
+    chains: Chains,
+    adapt: jax.Array,
+    length: int,
+    *,
+    axis: str | None = None,
+) -> tuple[Chains, dict[str, jax.Array]]:
     """Take `length` draws of every chain.
 
     Of the coordinates by NUTS, then of what was integrated out, given them.
@@ -84,17 +105,17 @@ def advance(model, runs, measured, chains, adapt, length, *, axis=None):
     # waits for the worst.
     start_tuning, update_tuning = hmc.dual_averaging(gamma=0.3)
 
-    def one_chain(moving):
+    def one_chain(moving: tuple[jax.Array, ...]) -> tuple[tuple[jax.Array, ...], dict[str, jax.Array]]:
         position, height, slope, key, log_step, mixture = moving
         white = jax.scipy.linalg.solve(chains.factor, position - chains.centre)
         tuning = (log_step, *start_tuning(jnp.log(AIM) + log_step)[1:])
 
-        def step(carry, _):
+        def step(carry: tuple[Any, ...], _: None) -> tuple[tuple[Any, ...], dict[str, jax.Array]]:
             state, tuning, key, mixture = carry
             key, draw_key, given_key = jax.random.split(key, 3)
             rows = weigh(measured, mixture) if model.mixes else measured
 
-            def potential(white):
+            def potential(white: jax.Array) -> jax.Array:
                 return space.potential(chains.centre + chains.factor @ white, rows)
 
             if model.mixes:  # another mixture, another potential
@@ -124,7 +145,7 @@ def advance(model, runs, measured, chains, adapt, length, *, axis=None):
     return replace(moved, log_step=jnp.where(adapt >= TUNE, smallest, moved.log_step)), drawn
 
 
-def lifted(function):
+def lifted(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The function over a leading axis of its one argument.
 
     One after another on a processor, side by side on an accelerator.
@@ -136,7 +157,9 @@ def lifted(function):
     return functools.partial(jax.lax.map, function) if jax.default_backend() == "cpu" else jax.vmap(function)
 
 
-def _draw(potential, state, step_size, key):
+def _draw(
+    potential: Callable[[jax.Array], jax.Array], state: Any, step_size: jax.Array, key: jax.Array
+) -> tuple[Any, dict[str, jax.Array]]:
     """One NUTS draw from the integrator state, with a unit mass matrix."""
     key_momentum, key_tree = jax.random.split(key)
     unit = jnp.ones_like(state.z)
@@ -155,7 +178,7 @@ def _draw(potential, state, step_size, key):
     return hmc.IntegratorState(tree.z_proposal, state.r, tree.z_proposal_pe, tree.z_proposal_grad), info
 
 
-def _rewhitened(chains, draws, wanted):
+def _rewhitened(chains: Chains, draws: jax.Array, wanted: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Centre and factor from the pooled draws, if wanted, shrunk to the present ones by d draws' worth."""
     pooled = draws.reshape(-1, draws.shape[-1])
     count, dim = pooled.shape

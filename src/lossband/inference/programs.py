@@ -3,8 +3,11 @@
 Written for one table, lifted to a batch in one place.
 """
 
+from __future__ import annotations
+
 import functools
 import math
+from typing import TYPE_CHECKING, Any
 
 import jax
 from jax.sharding import AxisType
@@ -23,6 +26,13 @@ from .mode import find_mode, prior_draw, values_in
 from .nuts import Chains, advance, lifted, place
 from .store import identity_of, storable, stored
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..model.loss_model import LossModel
+    from ..model.problem import Size
+
+
 NUM_STARTS = 8
 NUM_PRIOR = 500
 TRACES = {"begin": 0, "draw": 0, "finish": 0}  # how often each program was traced in this process
@@ -32,14 +42,18 @@ for _kind in (Chains, Measured, Runs, Unit):
     storable(_kind)
 
 
-def programs(model, axis=None):
+def programs(
+    model: LossModel, axis: str | None = None
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """The programs of a model, for one table: begin, draw (or propose, for Laplace), finish.
 
     They are pure functions of arrays: what differs between tables of one size is an argument. `axis` names
     the axis of devices over which a table's chains are spread, if they are.
     """
 
-    def begin(runs, measured, seed, num_chains):
+    def begin(
+        runs: Runs, measured: Measured, seed: jax.Array, num_chains: int
+    ) -> tuple[Chains, Measured, dict[str, jax.Array], dict[str, jax.Array]]:
         TRACES["begin"] += 1
         key_mode, key_place = jax.random.split(jax.random.key(seed))
         mode, factor, measured, found, prior = find_mode(
@@ -48,15 +62,19 @@ def programs(model, axis=None):
         chains = place(Space.of(model, runs, measured), mode, factor, key_place, num_chains)
         return chains, measured, found, prior
 
-    def draw(runs, measured, chains, adapt, length):
+    def draw(
+        runs: Runs, measured: Measured, chains: Chains, adapt: jax.Array, length: int
+    ) -> tuple[Chains, dict[str, jax.Array]]:
         TRACES["draw"] += 1
         return advance(model, runs, measured, chains, adapt, length, axis=axis)
 
-    def propose(runs, measured, chains, seed, count):
+    def propose(
+        runs: Runs, measured: Measured, chains: Chains, seed: jax.Array, count: int
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         key = jax.random.fold_in(jax.random.key(seed), 1)
         return laplace.propose(model, runs, measured, chains.centre, chains.factor, key, count)
 
-    def finish(runs, measured, positions, weights):
+    def finish(runs: Runs, measured: Measured, positions: jax.Array, weights: jax.Array) -> Any:
         TRACES["finish"] += 1
         one = jax.vmap(lambda position, weights: complete(model, runs, measured, position, weights))
         # a draw at a time, all chains at once: memory stays that of a few draws
@@ -68,7 +86,9 @@ def programs(model, axis=None):
 
 # a compiled model holds a thousand maps of memory, of which Linux allows a process 65,530
 @functools.lru_cache(maxsize=24)
-def compiled(model, size, devices=(1, 1)):
+def compiled(
+    model: LossModel, size: Size, devices: tuple[int, int] = (1, 1)
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """`programs(model)` over a leading axis of tables of one size, compiled; equal models share them.
 
     Args:
@@ -81,16 +101,16 @@ def compiled(model, size, devices=(1, 1)):
     # many
     identity = computed(model, size) if devices == (1, 1) else None
 
-    def begin_all(runs, measured, seed, num_chains):
+    def begin_all(runs: Runs, measured: Measured, seed: jax.Array, num_chains: int) -> Any:
         return lifted(lambda table: begin(*table, seed, num_chains))((runs, measured))
 
-    def draw_all(runs, measured, chains, adapt, length):
+    def draw_all(runs: Runs, measured: Measured, chains: Chains, adapt: jax.Array, length: int) -> Any:
         return lifted(lambda table: draw(*table, adapt, length))((runs, measured, chains))
 
-    def propose_all(runs, measured, chains, seed, count):
+    def propose_all(runs: Runs, measured: Measured, chains: Chains, seed: jax.Array, count: int) -> Any:
         return jax.vmap(lambda r, m, c: propose(r, m, c, seed, count))(runs, measured, chains)
 
-    def finish_all(runs, measured, positions, weights):
+    def finish_all(runs: Runs, measured: Measured, positions: jax.Array, weights: jax.Array) -> Any:
         return jax.vmap(finish)(runs, measured, positions, weights)
 
     tables, chains, every = P("table"), P("table", "chain"), P()
@@ -105,7 +125,7 @@ def compiled(model, size, devices=(1, 1)):
     )
 
 
-def spread(num_tables, num_chains):
+def spread(num_tables: int, num_chains: int) -> tuple[int, int]:
     """Over how many of JAX's devices to spread the tables, and the chains of each.
 
     Whole shares, tables first.
@@ -115,13 +135,13 @@ def spread(num_tables, num_chains):
     return tables, math.gcd(num_chains, count // tables)
 
 
-def _on(devices, function, takes, gives):
+def _on(devices: tuple[int, int], function: Callable[..., Any], takes: Any, gives: Any) -> Callable[..., Any]:
     """The function with its axes of tables and chains spread over devices, each running its own loop."""
     if devices == (1, 1):
         return function
 
     @functools.wraps(function)
-    def everywhere(*arguments, **fixed):
+    def everywhere(*arguments: Any, **fixed: Any) -> Any:
         inner = functools.partial(function, **fixed)
         chosen, axes = jax.devices()[: math.prod(devices)], ("table", "chain")
         mesh = jax.make_mesh(devices, axes, axis_types=(AxisType.Auto,) * 2, devices=chosen)
@@ -131,7 +151,7 @@ def _on(devices, function, takes, gives):
 
 
 @functools.cache
-def computed(model, size):
+def computed(model: LossModel, size: Size) -> str | None:
     """What a model computes on tables of one size, as a hash for the store.
 
     Prior draws, coordinates and density.
@@ -147,7 +167,7 @@ def computed(model, size):
         return digest(code, repr((form, shapes, model.noise, model.drift, model.known_errors)))
     ours = model.law.curve.__module__.startswith(__package__)
 
-    def everything(runs, measured, key):
+    def everything(runs: Runs, measured: Measured, key: jax.Array) -> tuple[Any, ...]:
         space = Space.of(model, runs, measured)
         values = prior_draw(space, key)
         point = space.coordinates(values)
@@ -161,7 +181,9 @@ def computed(model, size):
     return identity_of(jaxpr, jax.tree.structure(out), form, model.noise, model.drift, model.known_errors)
 
 
-def complete(model, runs, measured, position, weights):
+def complete(
+    model: LossModel, runs: Runs, measured: Measured, position: jax.Array, weights: jax.Array
+) -> tuple[dict[str, jax.Array], jax.Array, jax.Array, jax.Array]:
     """Everything a fit keeps of one draw of the coordinates and of what the linear weights add.
 
     Returns:
@@ -177,7 +199,9 @@ def complete(model, runs, measured, position, weights):
     return sites, weights[:pieces], weights[pieces:], _densities(model, measured, residual, sites)
 
 
-def _densities(model, measured, residual, sites):
+def _densities(
+    model: LossModel, measured: Measured, residual: jax.Array, sites: Mapping[str, jax.Array]
+) -> jax.Array:
     """Log density of each row's loss given the rest, `(row,)`.
 
     The scatter, a known error, the process along the run.

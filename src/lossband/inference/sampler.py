@@ -1,11 +1,18 @@
 """Sampler: how many draws, of how many chains, by which method."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._arguments import whole
 from ..errors import InputError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+Method = Literal["nuts", "laplace"]
 MOST = {"num_warmup": 10**7, "num_samples": 10**7, "num_chains": 10**4}
 
 
@@ -22,16 +29,16 @@ class Sampler:
     num_warmup: int = 400
     num_samples: int = 1000
     num_chains: int = 4
-    method: Literal["nuts", "laplace"] = "nuts"
+    method: Method = "nuts"
 
     @classmethod
-    def of(cls, options, **defaults):
+    def of(cls, options: Mapping[str, Any], **defaults: Any) -> tuple[Sampler, dict[str, Any]]:
         """The sampler of the options that are a sampler's, with these defaults; and the other options."""
         names = {each.name for each in fields(cls)}
         own = {name: value for name, value in options.items() if name in names}
         return cls(**defaults | own), {name: value for name, value in options.items() if name not in names}
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse what cannot be a count or a method."""
         for name, most in MOST.items():
             count = whole(name, getattr(self, name), most=most)

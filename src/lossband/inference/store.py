@@ -7,28 +7,42 @@ the names or sources that led to it), this package's sources, the versions of th
 the devices, and the arguments' shapes. Whatever changes one of them misses, and the program is made anew.
 """
 
+from __future__ import annotations
+
 import functools
 import importlib.util
 import os
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
 from .._cache import about_code, digest, folder, keep
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from jax.export import Exported
+    from jax.extend.core import ClosedJaxpr
+
+
 TRACING = threading.RLock()  # NumPyro has one stack of handlers for all threads: one may run models at a time
 
 
-def keep_compiled():
+def keep_compiled() -> None:
     """Let XLA keep its compiled programs in the folder too, unless a cache is configured already."""
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(folder()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
-def stored(function, identity, *, static=()):
+def stored(
+    function: Callable[..., Any], identity: str | None, *, static: Sequence[str] = ()
+) -> Callable[..., Any]:
     """`jax.jit(function)` whose trace is read from the store, or made and put there.
 
     Args:
@@ -42,7 +56,7 @@ def stored(function, identity, *, static=()):
     ready = {}
     kept = identity is not None and importlib.util.find_spec("flatbuffers")  # what JAX writes programs with
 
-    def call(*arguments, **fixed):
+    def call(*arguments: Any, **fixed: Any) -> Any:
         leaves, structure = jax.tree.flatten(arguments)
         form = structure, tuple((np.shape(leaf), leaf.dtype) for leaf in leaves), tuple(sorted(fixed.items()))
         if form in ready:
@@ -70,7 +84,7 @@ def stored(function, identity, *, static=()):
     return call
 
 
-def storable(kind):
+def storable(kind: type) -> None:
     """Let programs in the store take and return this dataclass of arrays, a registered pytree."""
     from jax import export
 
@@ -82,7 +96,7 @@ def storable(kind):
     )
 
 
-def identity_of(jaxpr, *more):
+def identity_of(jaxpr: ClosedJaxpr, *more: Any) -> str | None:
     """A hash of a closed jaxpr and of plain values beside it.
 
     None where they hold what has no text of its own.
@@ -95,14 +109,14 @@ def identity_of(jaxpr, *more):
     return digest(text, repr(arrays))
 
 
-def surroundings():
+def surroundings() -> str:
     """Text of all that every program depends on: versions, settings, all the devices, code."""
     settings = [(k, str(v)) for k, v in jax.config.values.items() if "cache" not in k and "log" not in k]
     devices = [(device.platform, device.device_kind) for device in jax.devices()]
     return repr((about_code(), settings, devices))
 
 
-def _constants(jaxpr):
+def _constants(jaxpr: Any) -> Iterator[Any]:
     """Arrays that a closed jaxpr holds, at any depth."""
     yield from jaxpr.consts
     for equation in jaxpr.jaxpr.eqns:
@@ -113,7 +127,7 @@ def _constants(jaxpr):
                 yield from _constants(inner)
 
 
-def _exported(path, jitted, arguments, fixed):
+def _exported(path: Path, jitted: Any, arguments: Any, fixed: Mapping[str, Any]) -> Exported:
     """The program in a file; traced, and written there, if there is none that can be read."""
     from jax import export
 

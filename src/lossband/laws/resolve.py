@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+LawLike = str | Law | Callable[[Runs], jax.Array] | None  # what users say for a law
 # In this order, for a table in which all their inputs vary.
 DEFAULTS = ("coupled_recurrence", "coupled_looped", "capped")
 
 
-def find_law(wanted: str | Law | Callable[[Runs], jax.Array] | None, frame: "pd.DataFrame") -> Law:
+def find_law(wanted: LawLike, frame: "pd.DataFrame") -> Law:
     """The `Law` that a user means: a name, a law, a NumPyro function of the runs, or None for the default.
 
     The default is the first law of `DEFAULTS` whose inputs all vary in the table, else `power_saturated` of

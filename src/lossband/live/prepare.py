@@ -1,6 +1,9 @@
 """A training log made ready for a forecast of its end."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +20,14 @@ from ..runs.start import without_start
 from ..runs.table import numbers, read_runs
 from ..runs.thin import drop_overtaken, drop_start, evenly, medians
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..model.drift import DriftLike
+    from ..model.problem import Problem
+    from ..runs.table import RunsLike
+
+
 BINS = 40  # points that a run is thinned to
 AHEAD = 64  # points of the forecast curve
 AREAS = ("lr_area", "lr_mean")
@@ -29,14 +40,23 @@ class Asked:
     The problem, the rows seen, the rows ahead, and what was noticed on the way.
     """
 
-    problem: object
+    problem: Problem
     seen: pd.DataFrame
     ahead: pd.DataFrame
     target: float | None
-    notes: tuple
+    notes: tuple[Note, ...]
 
 
-def prepare(runs, until=None, *, schedule=None, earlier=None, target=None, columns=None, drift="default"):
+def prepare(
+    runs: RunsLike,
+    until: float | None = None,
+    *,
+    schedule: RunsLike | None = None,
+    earlier: RunsLike | None = None,
+    target: float | None = None,
+    columns: Mapping[str, str] | None = None,
+    drift: DriftLike = "default",
+) -> Asked:
     """Check and thin a run and the earlier ones, and lay out its future: see `watch`."""
     table = one_run(read_runs(runs, columns=columns))
     read, clock = table.attrs.get("notes", ()), clock_of(table)
@@ -60,7 +80,7 @@ def prepare(runs, until=None, *, schedule=None, earlier=None, target=None, colum
     return Asked(problem, seen, _spaced(ahead, clock), target, notes)
 
 
-def one_run(table):
+def one_run(table: pd.DataFrame) -> pd.DataFrame:
     """The table of one run, labelled."""
     if "run" not in table:
         return table.assign(run="this run")
@@ -73,7 +93,9 @@ def one_run(table):
     return table.assign(run=names[0])
 
 
-def _rest(table, clock, until, schedule):
+def _rest(
+    table: pd.DataFrame, clock: str, until: float | None, schedule: RunsLike | None
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Note]]:
     """The log with `lr` where it can be had, the rows from now to the end, and notes on what they assume."""
     now, notes = table[clock].iloc[-1], []
     if schedule is not None:
@@ -119,7 +141,9 @@ def _rest(table, clock, until, schedule):
     return table, rest.assign(**same), notes
 
 
-def _earlier(earlier, clock, table, columns):
+def _earlier(
+    earlier: RunsLike, clock: str, table: pd.DataFrame, columns: Mapping[str, str] | None
+) -> list[pd.DataFrame]:
     """The earlier runs, one frame each, with the columns that this run has."""
     others = read_runs(earlier, columns=columns)
     needed = [c for c in ("run", clock, "loss", "lr", "params") if c == "run" or c in table]
@@ -145,7 +169,7 @@ def _earlier(earlier, clock, table, columns):
     return parts
 
 
-def _posed(rows, clock, num_earlier, drift):
+def _posed(rows: pd.DataFrame, clock: str, num_earlier: int, drift: DriftLike) -> Problem:
     """The problem of the thinned rows, in a shape that does not change as the log grows."""
     areas = AREAS if AREAS[0] in rows else ()
     if "params" in rows and rows["params"].nunique() > 1:
@@ -162,6 +186,6 @@ def _posed(rows, clock, num_earlier, drift):
     return replace(problem, measured=replace(problem.measured, mixture=mixture))
 
 
-def _spaced(ahead, clock):
+def _spaced(ahead: pd.DataFrame, clock: str) -> pd.DataFrame:
     """At most `AHEAD` rows, evenly spaced in the log of the clock, the first and the last among them."""
     return ahead.iloc[evenly(ahead[clock], AHEAD)].reset_index(drop=True)

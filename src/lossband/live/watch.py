@@ -3,12 +3,16 @@
 Where it will end, and when it reaches a loss, from the part of its log that there is.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from .._arguments import level_of, number, seed_of
+from ..errors import Note
 from ..inference.batches import sample
 from ..inference.sampler import Sampler
 from ..posterior.bands import LEVELS, Forecast, named
@@ -16,23 +20,36 @@ from ..posterior.posterior import Posterior
 from ..runs.arrays import clock_of
 from .prepare import prepare
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    import xarray
+
+    from ..inference.sampler import Method
+    from ..model.drift import DriftLike
+    from ..model.problem import NewRows, Problem
+    from ..posterior.forecast import Kind
+    from ..runs.table import RunsLike
+    from .prepare import Asked
+
 
 def watch(
-    runs,
-    until=None,
+    runs: RunsLike,
+    until: float | None = None,
     *,
-    schedule=None,
-    earlier=None,
-    target=None,
-    columns=None,
-    drift="default",
-    num_warmup=300,
-    num_samples=500,
-    num_chains=4,
-    seed=0,
-    method="nuts",
-    progress=None,
-):
+    schedule: RunsLike | None = None,
+    earlier: RunsLike | None = None,
+    target: float | None = None,
+    columns: Mapping[str, str] | None = None,
+    drift: DriftLike = "default",
+    num_warmup: int = 300,
+    num_samples: int = 500,
+    num_chains: int = 4,
+    seed: int = 0,
+    method: Method = "nuts",
+    progress: bool | None = None,
+) -> Outlook:
     """Forecast the rest of a training run from the part of it seen so far.
 
     The run is thinned to medians over bins evenly spaced in the log of its clock, weighed by how many rows
@@ -75,7 +92,7 @@ def watch(
     return outlooks([ask], seed=seed, progress=progress, **vars(sampler))[0]
 
 
-def outlooks(asked, **options):
+def outlooks(asked: Sequence[Asked], **options: Any) -> list[Outlook]:
     """The `Outlook` of each prepared run; those of one law and one size are fitted together.
 
     Args:
@@ -105,39 +122,45 @@ class Outlook(Forecast):
     seen: pd.DataFrame
     ahead: pd.DataFrame
     target: float | None = None
-    notes: tuple = ()
+    notes: tuple[Note, ...] = ()
 
     @property
-    def problem(self):
+    def problem(self) -> Problem:
         """The problem of the thinned rows."""
         return self.posterior.problem
 
     @property
-    def clock(self):
+    def clock(self) -> str:
         """The column that time is counted in: "tokens" or "step"."""
         return clock_of(self.ahead)
 
-    def draws(self, new=None, *, kind="observation", columns=None):
+    def draws(
+        self,
+        new: RunsLike | NewRows | None = None,
+        *,
+        kind: Kind = "observation",
+        columns: Mapping[str, str] | None = None,
+    ) -> xarray.DataArray:
         """Draws of the loss at points of this run, (sample, row); by default along `ahead`.
 
         Points need the inputs of the fit.
         """
         return self.posterior.draws(self.ahead if new is None else new, kind=kind, columns=columns)
 
-    def curve(self, *, kind="observation", levels=LEVELS):
+    def curve(self, *, kind: Kind = "observation", levels: Sequence[float] = LEVELS) -> pd.DataFrame:
         """The band from now to the end, a frame with a row a point of `ahead`."""
         return self.predict(self.ahead, kind=kind, levels=levels)
 
-    def end(self, *, kind="observation", levels=LEVELS):
+    def end(self, *, kind: Kind = "observation", levels: Sequence[float] = LEVELS) -> pd.DataFrame:
         """The band on the final loss, one row: of a loss averaged as the last bin of the log was."""
         return self.predict(self.ahead.tail(1), kind=kind, levels=levels)
 
-    def end_below(self, loss, *, kind="observation"):
+    def end_below(self, loss: float, *, kind: Kind = "observation") -> float:
         """P(loss at the end < `loss`)."""
         loss = number("loss", loss, "a loss", "Give one: outlook.end_below(2.3).")
         return float(self.prob(self.ahead.tail(1), below=loss, kind=kind)[0])
 
-    def reach(self, target=None, *, level=0.9):
+    def reach(self, target: float | None = None, *, level: float = 0.9) -> pd.Series:
         """When the run, without the noise of a single measurement, first reaches a loss.
 
         Args:
@@ -159,7 +182,7 @@ class Outlook(Forecast):
         found |= {name: _ranked(times, q) for name, q in ends.items()}
         return pd.Series(found | {f"{name}_if": _ranked(some, q) for name, q in ends.items()})
 
-    def __str__(self):
+    def __str__(self) -> str:
         """The final loss with its band, when the target is reached, and the notes."""
         now, (_, last) = self.seen[self.clock].iloc[-1], next(self.end(levels=(0.9,)).iterrows())
         lines = [
@@ -178,7 +201,7 @@ class Outlook(Forecast):
         return "\n".join([*lines, *map(str, self.notes), *map(str, ill)])
 
 
-def crossing(losses, clock, target):
+def crossing(losses: np.ndarray, clock: np.ndarray, target: float) -> np.ndarray:
     """When each curve first reaches a target: `(sample,)`, infinite where it does not.
 
     Args:
@@ -196,6 +219,6 @@ def crossing(losses, clock, target):
     return np.where(below.any(1), np.where(j == 0, clock[0], times), np.inf)
 
 
-def _ranked(times, q):
+def _ranked(times: np.ndarray, q: float) -> float:
     """The quantile that is one of the values, infinite where there is none: infinite times have no middle."""
     return np.sort(times)[max(0, int(np.ceil(q * len(times))) - 1)] if len(times) else np.inf

@@ -1,7 +1,10 @@
 """Law x noise x drift: one model of a table's ln losses."""
 
+from __future__ import annotations
+
 import sys
 from types import ModuleType
+from typing import Any
 
 
 class _Room(ModuleType):
@@ -10,7 +13,7 @@ class _Room(ModuleType):
     Called, it is `lossband.numpyro_model`, which went by the name `lossband.model` before.
     """
 
-    def __call__(self, *args, **options):
+    def __call__(self, *args: Any, **options: Any) -> Any:
         import lossband
 
         return lossband.numpyro_model(*args, **options)

@@ -20,14 +20,26 @@ out in closed form while sampling (see likelihood.py) and drawn afterwards.
 A drift of your own is a subclass of `AbstractDrift` whose `bind` gives a `BoundDrift`.
 """
 
+from __future__ import annotations
+
 import abc
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import jax.numpy as jnp
 import numpy as np
 
 from .._lazy import dist, numpyro
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import jax
+    import pandas as pd
+
+    from ..runs.arrays import Unit
+
 
 CELLS = 16  # pieces of a path inside the data, or one between each two levels where there are fewer
 EDGE_WIDTH = 1.0  # of ln of the edge's scale
@@ -49,11 +61,11 @@ class AbstractDrift(abc.ABC):
     averaged = True
 
     @abc.abstractmethod
-    def sample_scales(self):
+    def sample_scales(self) -> dict[str, jax.Array]:
         """Sample the scales with NumPyro: site -> value."""
 
     @abc.abstractmethod
-    def bind(self, frame, unit, compute, along):
+    def bind(self, frame: pd.DataFrame, unit: Unit, compute: np.ndarray, along: Sequence[str]) -> BoundDrift:
         """The drift of one table, a `BoundDrift`.
 
         Args:
@@ -63,18 +75,18 @@ class AbstractDrift(abc.ABC):
             along: names of the inputs along which the law may drift.
         """
 
-    def fitted(self):
+    def fitted(self) -> AbstractDrift | None:
         """The part of it that a fit sees.
 
         Drifts that are alike inside the data share their compiled programs.
         """
         return self
 
-    def beyond_only(self):
+    def beyond_only(self) -> AbstractDrift | None:
         """What is left of it where the law is taken as exact inside the data; None for nothing."""
         return None
 
-    def reach(self, scales, pieces):
+    def reach(self, scales: Mapping[str, jax.Array], pieces: int) -> jax.Array:
         """Scale of each column of the basis, `(pieces,)`: by default the one scale that there is."""
         (scale,) = scales.values()
         return jnp.full(pieces, scale)
@@ -84,10 +96,19 @@ class BoundDrift(abc.ABC):
     """The drift of one table: linear in standard normal weights inside the data, anything beyond them."""
 
     @abc.abstractmethod
-    def inside(self, frame):
+    def inside(self, frame: pd.DataFrame) -> np.ndarray:
         """Basis at rows, `(row, k)`: what a unit of each weight, times its scale, adds to ln loss."""
 
-    def draw(self, sites, weights, frame, compute, rng, *, paired=False):
+    def draw(
+        self,
+        sites: Mapping[str, np.ndarray],
+        weights: np.ndarray,
+        frame: pd.DataFrame,
+        compute: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        paired: bool = False,
+    ) -> np.ndarray:
         """Draws of the drift at rows, `(sample, row)`.
 
         Args:
@@ -100,7 +121,14 @@ class BoundDrift(abc.ABC):
         """
         return along(weights, self.inside(frame), paired)
 
-    def moments(self, sites, weights, frame, compute, rng):
+    def moments(
+        self,
+        sites: Mapping[str, np.ndarray],
+        weights: np.ndarray,
+        frame: pd.DataFrame,
+        compute: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray | float, np.ndarray | float]:
         """Mean and variance of the drift at rows given each draw, both `(sample, row)`.
 
         Arguments as of `draw`.
@@ -108,7 +136,7 @@ class BoundDrift(abc.ABC):
         return weights @ self.inside(frame).T, 0.0
 
 
-def along(weights, basis, paired=False):
+def along(weights: np.ndarray, basis: np.ndarray, paired: bool = False) -> np.ndarray:
     """Weights `(sample, k)` times a basis `(row, k)`.
 
     `(sample, row)`, or `(sample,)` where rows and draws are pairs.
@@ -139,35 +167,38 @@ class Drift(AbstractDrift):
         exactly (`Law.exact`), `curve` for one.
     """
 
-    tau: tuple | None = (0.15, 0.8)
+    tau: tuple[float, float] | None = (0.15, 0.8)
     edge: float = 0.08
     mean: float = -0.15
     size: float = 0.33
     undertrained: tuple[float, float] = (0.33, 0.66)
     averaged: bool = True
 
-    def sample_scales(self):
+    def sample_scales(self) -> dict[str, jax.Array]:
         """Sample `tau`, the drift's one free scale."""
         return {"tau": numpyro.sample("tau", dist.LogNormal(jnp.log(self.tau[0]), self.tau[1]))}
 
-    def fitted(self):
+    def fitted(self) -> Drift | None:
         """The part of it that a fit sees: its tau, or nothing."""
         return None if self.tau is None else Drift(self.tau)
 
-    def beyond_only(self):
+    def beyond_only(self) -> Drift:
         """The edge alone."""
         return replace(self, tau=None)
 
-    def bind(self, frame, unit, compute, along):
+    def bind(self, frame: pd.DataFrame, unit: Unit, compute: np.ndarray, along: Sequence[str]) -> Paths:
         """The `Paths` of one table."""
         return Paths.of(frame, unit, compute, along, drift=self)
 
-    def edge_scale(self, unit):
+    def edge_scale(self, unit: np.ndarray) -> np.ndarray:
         """Scale of the edge, from standard normal draws of the same shape."""
         return self.edge * np.exp(EDGE_WIDTH * unit)
 
 
-def find_drift(wanted):
+DriftLike = Literal["default"] | AbstractDrift | None  # what users say for a drift
+
+
+def find_drift(wanted: DriftLike) -> AbstractDrift | None:
     """The `Drift` that a user means: "default", None for none, or a `Drift`."""
     if wanted is None or isinstance(wanted, AbstractDrift):
         return wanted
@@ -196,17 +227,25 @@ class Paths(BoundDrift):
     drift: the priors of what lies beyond.
     """
 
-    centre: dict
-    knots: dict
+    centre: dict[str, float]
+    knots: dict[str, np.ndarray]
     spread: float
     top: float
     span: float
-    share: dict
+    share: dict[str, float]
     least_ratio: float = -np.inf
     drift: Drift = Drift()
 
     @classmethod
-    def of(cls, frame, unit, compute, along=None, *, drift=Drift()):
+    def of(
+        cls,
+        frame: pd.DataFrame,
+        unit: Unit,
+        compute: np.ndarray,
+        along: Sequence[str] | None = None,
+        *,
+        drift: Drift = Drift(),
+    ) -> Paths:
         """The paths of a checked training frame.
 
         Args:
@@ -228,7 +267,7 @@ class Paths(BoundDrift):
         ratio = np.log10(frame["tokens"] / frame["params"]).min() if both else -np.inf
         return cls(dict(unit.centre), knots, float(unit.spread), log_compute.max(), span, share, ratio, drift)
 
-    def inside(self, frame):
+    def inside(self, frame: pd.DataFrame) -> np.ndarray:
         """Basis of the paths on the training knots, `(row, k)`.
 
         Pieces between 0 and x, padded to a multiple of 8, and the level.
@@ -245,7 +284,7 @@ class Paths(BoundDrift):
         )
         return np.hstack([basis, padding, level])
 
-    def beyond(self, frame):
+    def beyond(self, frame: pd.DataFrame) -> np.ndarray:
         """Basis of the paths beyond the training rows, on both sides of every input, `(row, k)`."""
         reach = np.append(0.0, np.cumsum(BEYOND))
         parts = []
@@ -257,14 +296,14 @@ class Paths(BoundDrift):
             ]
         return np.hstack(parts)
 
-    def edge(self, compute):
+    def edge(self, compute: np.ndarray) -> np.ndarray:
         """Departure per unit of `edge` at each row, `(row,)`.
 
         Mean slope times the decades of compute beyond the data.
         """
         return self._slope * np.maximum(np.log10(np.asarray(compute)) - self.top, 0.0)
 
-    def directions(self, frame):
+    def directions(self, frame: pd.DataFrame) -> np.ndarray:
         """Departure per unit of `size` and of `undertrained` at each row, `(row, 2)`.
 
         Mean slope times decades beyond.
@@ -275,7 +314,16 @@ class Paths(BoundDrift):
         under = self.least_ratio - np.log10(np.asarray(frame["tokens"]) / np.asarray(frame["params"]))
         return self._slope * np.maximum(np.column_stack([size, under]), 0.0)
 
-    def draw(self, sites, weights, frame, compute, rng, *, paired=False):
+    def draw(
+        self,
+        sites: Mapping[str, np.ndarray],
+        weights: np.ndarray,
+        frame: pd.DataFrame,
+        compute: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        paired: bool = False,
+    ) -> np.ndarray:
         """Draws at rows: the fitted paths inside, fresh continuations of them and the edge beyond.
 
         See `BoundDrift.draw`.
@@ -288,7 +336,14 @@ class Paths(BoundDrift):
         aside = along(middle + scale * rng.standard_normal(scale.shape), self.directions(frame), paired)
         return paths + steps + along(kappa[:, None], edge[:, None], paired) + aside
 
-    def moments(self, sites, weights, frame, compute, rng):
+    def moments(
+        self,
+        sites: Mapping[str, np.ndarray],
+        weights: np.ndarray,
+        frame: pd.DataFrame,
+        compute: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance at rows given each draw and the scales of the edge, drawn as in `draw`."""
         beyond, edge, fresh = self._fresh(weights, frame, compute, rng)
         middle, scale = self._by_direction(len(weights), rng)
@@ -297,23 +352,25 @@ class Paths(BoundDrift):
         steps = _tau(sites) ** 2 * (beyond**2).sum(1) + scale**2 @ (directions**2).T
         return mean, steps + (self.drift.edge_scale(fresh[:, 0])[:, None] * edge) ** 2
 
-    def _by_direction(self, count, rng):
+    def _by_direction(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Means `(direction,)` of size and undertrained, and scales `(sample, direction)`: Student-t."""
         mean, spread = self.drift.undertrained
         tails = np.sqrt(DF / rng.chisquare(DF, (count, 2)))
         return np.array([0.0, mean]), np.array([self.drift.size, spread]) * tails
 
     @property
-    def _slope(self):
+    def _slope(self) -> float:
         """Mean slope of ln loss per decade over the training rows; 0 where they span none."""
         return self.spread / self.span if self.span else 0.0
 
     @property
-    def _mean(self):
+    def _mean(self) -> float:
         """Mean of the edge: of a law of several inputs only, for one input has no frontier."""
         return self.drift.mean if len(self.knots) > 1 else 0.0
 
-    def _fresh(self, weights, frame, compute, rng):
+    def _fresh(
+        self, weights: np.ndarray, frame: pd.DataFrame, compute: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Basis beyond the data, the edge's reach, and standard normal draws.
 
         The edge's scale, the edge, the pieces.
@@ -321,19 +378,19 @@ class Paths(BoundDrift):
         beyond = self.beyond(frame)
         return beyond, self.edge(compute), rng.standard_normal((len(weights), beyond.shape[1] + 2))
 
-    def _log(self, frame, name):
+    def _log(self, frame: pd.DataFrame, name: str) -> np.ndarray:
         return np.log10(np.asarray(frame[name], dtype=float) / self.centre[name])
 
-    def _unit(self, name):
+    def _unit(self, name: str) -> float:
         return self.share[name] * self.spread / np.sqrt(np.ptp(self.knots[name]))
 
 
-def _tau(sites):
+def _tau(sites: Mapping[str, np.ndarray]) -> np.ndarray | float:
     """Tau of each draw, `(sample, 1)`, or 0 where the law is taken as exact."""
     return np.asarray(sites["tau"])[:, None] if "tau" in sites else 0.0
 
 
-def _shares(frame, unit, names):
+def _shares(frame: pd.DataFrame, unit: Unit, names: list[str]) -> dict[str, float]:
     """Share of the training variation of ln loss that each input accounts for: name -> number, of unit norm.
 
     By regression on the inputs' logarithms, with a ridge of one row and no share under a tenth: an input that
@@ -350,7 +407,7 @@ def _shares(frame, unit, names):
     return dict(zip(names, share / np.linalg.norm(share), strict=True))
 
 
-def _pieces(x, edges):
+def _pieces(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Signed length of [0, x] in each cell over the root of the cell's width, `(row, cell)`.
 
     Brownian increments.

@@ -11,13 +11,22 @@ with the coefficients (Gibbs sampling, as in Geweke 1993), so that the tails are
 This module imports NumPyro, and is itself imported only where a model is run.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from .ou import ou_innovations, ou_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from .measured import Measured
+    from .noise import Noise
 
 
 class LogLoss:
@@ -34,13 +43,22 @@ class LogLoss:
             out, and only there.
     """
 
-    def __init__(self, location, reach, noise, scales, measured, known_errors, mixed=None):
+    def __init__(
+        self,
+        location: jax.Array,
+        reach: jax.Array,
+        noise: Noise,
+        scales: Mapping[str, jax.Array],
+        measured: Measured,
+        known_errors: bool,
+        mixed: bool | None = None,
+    ) -> None:
         """The distribution of these rows."""
         self.location, self.reach, self.noise = location, reach, noise
         self.scales, self.measured, self.known_errors = scales, measured, known_errors
         self.mixed = self.integrated if mixed is None else mixed
 
-    def log_prob(self, value):
+    def log_prob(self, value: jax.Array) -> jax.Array:
         """Log density of ln losses `(row,)`."""
         mask = self.measured.mask
         if not self.mixed:
@@ -54,7 +72,7 @@ class LogLoss:
         return -0.5 * (z @ z - half @ half + jnp.sum(mask) * jnp.log(2 * jnp.pi)) - log_det
 
     @property
-    def integrated(self):
+    def integrated(self) -> bool:
         """Whether there is anything to integrate out.
 
         Weights, an OU part, or known errors beside heavy tails.
@@ -62,13 +80,13 @@ class LogLoss:
         known = self.known_errors and self.noise.tails.heavy
         return len(self.reach) > 0 or self.noise.ou or known
 
-    def sample(self, key, sample_shape=()):
+    def sample(self, key: jax.Array, sample_shape: tuple[int, ...] = ()) -> jax.Array:
         """Draws of ln losses, `(*sample_shape, row)`."""
         keys = jax.random.split(key)
         _, smooth = self._smooth(keys[0], sample_shape)
         return self.location + smooth + self.scales["sigma"] * self.noise.tails.draw(keys[1], smooth.shape)
 
-    def _smooth(self, key, sample_shape=()):
+    def _smooth(self, key: jax.Array, sample_shape: tuple[int, ...] = ()) -> tuple[jax.Array, jax.Array]:
         """A draw of the weights `(k,)`, and of all that is added to the location but the scatter."""
         keys = jax.random.split(key, 3)
         weights = jax.random.normal(keys[0], (*sample_shape, len(self.reach)))
@@ -79,7 +97,7 @@ class LogLoss:
             sum_ = sum_ + ou_path(keys[2], self.scales, self.measured.gap, sample_shape)
         return weights, sum_
 
-    def conditional(self, key, value):
+    def conditional(self, key: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array]:
         """A draw of what is integrated out, given ln losses `(row,)`.
 
         The weights `(k,)`, standard normal a priori, and the mixture `(row,)`.
@@ -99,12 +117,12 @@ class LogLoss:
         tails = self.noise.tails
         return weights, tails.draw_mixture(keys[2], t) if tails.heavy else self.measured.mixture
 
-    def mean_weights(self, value):
+    def mean_weights(self, value: jax.Array) -> jax.Array:
         """Mean of the weights `(k,)` given ln losses."""
         root, b = self._weights_given(value)
         return _half_solve(root, _half_solve(root, b), transposed=True)
 
-    def expected_mixture(self, value):
+    def expected_mixture(self, value: jax.Array) -> jax.Array:
         """Expected lambda of each row given ln losses, `(row,)`.
 
         The E-step of the Student-t (Lange et al. 1989, eq. 3).
@@ -115,7 +133,7 @@ class LogLoss:
         leverage = jnp.sum(_half_solve(root, W.T) ** 2, axis=0)
         return self.noise.tails.expected_mixture((residual**2 + leverage) / self.measured.mixture)
 
-    def _independent(self, value):
+    def _independent(self, value: jax.Array) -> jax.Array:
         """Log density of the independent part, `(row,)`.
 
         The scatter, and a known normal error where rows have one.
@@ -125,12 +143,12 @@ class LogLoss:
             return tails.log_density_plus_normal(residual, sigma, self.measured.log_loss_se**2)
         return tails.log_density(residual, sigma)
 
-    def _whitened(self, value):
+    def _whitened(self, value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Whitened residual `(row,)` and W `(row, k)`, and ln of the product of the units."""
         z, drift, unit, log_units = self._filtered(value)
         return z, jnp.hstack([drift, unit[:, None] * self.measured.effect]), log_units
 
-    def _filtered(self, value):
+    def _filtered(self, value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         """The same with W in two parts.
 
         The drift's columns `(row, piece)`, and the entry of each row's own run `(row,)`.
@@ -156,7 +174,7 @@ class LogLoss:
         log_units = 0.5 * jnp.sum(measured.mask * jnp.log(variance))
         return white[:, 0], white[:, 1 : 1 + pieces], white[:, -1] if self.noise.run else effect, log_units
 
-    def _weights_given(self, value):
+    def _weights_given(self, value: jax.Array) -> tuple[jax.Array | Turned, jax.Array]:
         """A root L of the weights' posterior precision I + W'W = L L', as `_half_solve` takes it, and W'z.
 
         Where sigma is all the noise there is, W'W is the rows' Gram matrix rescaled: no product over rows is
@@ -185,7 +203,7 @@ class Turned(NamedTuple):
     lengths: jax.Array
 
 
-def _half_solve(root, b, *, transposed=False):
+def _half_solve(root: jax.Array | Turned, b: jax.Array, *, transposed: bool = False) -> jax.Array:
     """root^-1 b, or root^-T b, for a lower triangular root or a `Turned` one."""
     if isinstance(root, Turned):
         return root.axes @ (b.T / root.lengths).T if transposed else (b.T @ root.axes / root.lengths).T
@@ -199,7 +217,7 @@ class Likelihood(LogLoss, dist.Distribution):
     pytree_data_fields = ("location", "reach", "scales", "measured")
     pytree_aux_fields = ("noise", "known_errors", "mixed")
 
-    def __init__(self, location, *about):
+    def __init__(self, location: jax.Array, *about: Any) -> None:
         """As `LogLoss`."""
         LogLoss.__init__(self, location, *about)
         dist.Distribution.__init__(self, event_shape=location.shape)

@@ -1,6 +1,9 @@
 """Law x noise x drift: one NumPyro model of the table's ln losses."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
@@ -8,6 +11,11 @@ from .._lazy import numpyro
 from ..laws import Law
 from .drift import AbstractDrift
 from .noise import Noise
+
+if TYPE_CHECKING:
+    from ..runs.arrays import Runs
+    from .likelihood import Likelihood
+    from .measured import Measured
 
 
 @dataclass(frozen=True)
@@ -27,13 +35,13 @@ class LossModel:
     known_errors: bool = False
     climbing: bool = False
 
-    def __call__(self, runs, measured, *, observe=True):
+    def __call__(self, runs: Runs, measured: Measured, *, observe: bool = True) -> None:
         """Sample coefficients and scales, and observe the rows' ln losses (`observe=False`: sample them)."""
         numpyro.sample(
             "log_loss", self.likelihood(runs, measured), obs=measured.log_loss if observe else None
         )
 
-    def likelihood(self, runs, measured):
+    def likelihood(self, runs: Runs, measured: Measured) -> Likelihood:
         """Sample coefficients and scales; return the distribution of the rows' ln losses given them."""
         from .likelihood import Likelihood
 
@@ -49,12 +57,12 @@ class LossModel:
         )
 
     @property
-    def heavy_tailed(self):
+    def heavy_tailed(self) -> bool:
         """Whether the noise is a scale mixture of normals."""
         return self.noise.tails.heavy
 
     @property
-    def integrates(self):
+    def integrates(self) -> bool:
         """Whether parts of the model are integrated out.
 
         Then heavy tails are a mixture, not in closed form.
@@ -63,7 +71,7 @@ class LossModel:
         return self.fitted.drift is not None or self.noise.run or self.noise.ou or known
 
     @property
-    def fitted(self):
+    def fitted(self) -> LossModel:
         """The part of the model that a fit sees.
 
         Models that differ beyond the data alone share their programs.
@@ -71,12 +79,12 @@ class LossModel:
         return self if self.drift is None else replace(self, drift=self.drift.fitted())
 
     @property
-    def mixes(self):
+    def mixes(self) -> bool:
         """Whether the heavy tails' mixture is a part of what is sampled."""
         return self.heavy_tailed and self.integrates
 
     @property
-    def averaged(self):
+    def averaged(self) -> bool:
         """Whether forecasts mix this fit with simpler ones: see `Drift`.
 
         Not for a law that no run follows exactly.

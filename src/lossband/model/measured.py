@@ -1,12 +1,21 @@
 """What a likelihood reads of a table: losses, errors, and the columns of what is integrated out."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..runs.arrays import FAR, clock_of, size_class
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
+    from ..runs.arrays import Array
 
 
 @jax.tree_util.register_dataclass
@@ -34,17 +43,23 @@ class Measured:
     )  # (k,) its eigenvalues; without run effects, where they save a factorisation at each step
 
     @property
-    def loadings(self):
+    def loadings(self) -> jax.Array:
         """What one unit of each linear weight adds to ln loss, `(row, k + run)`."""
         return jnp.hstack([self.drift, self.effect])
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int]:
         """Rows, pieces of the drift and slots of runs, padding counted."""
         return (*self.drift.shape, self.effect.shape[1])
 
 
-def measured_of(frame, drift, *, run_effects=False, least=(0, 0, 0)):
+def measured_of(
+    frame: pd.DataFrame,
+    drift: np.ndarray,
+    *,
+    run_effects: bool = False,
+    least: tuple[int, int, int] = (0, 0, 0),
+) -> Measured:
     """`Measured` of a checked frame that is in the order of `order_of`.
 
     Args:
@@ -63,7 +78,7 @@ def measured_of(frame, drift, *, run_effects=False, least=(0, 0, 0)):
     gap = np.where(np.diff(code, prepend=-1) != 0, FAR, np.diff(time, prepend=0.0))
     runs = max(size_class(len(names), 4), least[2]) if run_effects else 0
 
-    def pad(values, fill=0.0):
+    def pad(values: ArrayLike, fill: float = 0.0) -> np.ndarray:
         return np.concatenate([values, np.full((size - rows, *np.shape(values)[1:]), fill)])
 
     return Measured(
@@ -80,7 +95,7 @@ def measured_of(frame, drift, *, run_effects=False, least=(0, 0, 0)):
     )
 
 
-def weigh(measured, mixture):
+def weigh(measured: Measured, mixture: Array) -> Measured:
     """`Measured` with this mixture, and all that a likelihood reads of it and of the rows."""
     loadings = measured.loadings
     gram = ((measured.mask * mixture)[:, None] * loadings).T @ loadings

@@ -1,6 +1,9 @@
 """Noise: how measurements scatter around the drifting law; which parts a user may ask for."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import jax.numpy as jnp
 
@@ -8,6 +11,23 @@ from .._lazy import dist, numpyro
 from ..errors import InputError, nearest
 from .tails import NOISES, StudentT, Tails
 
+if TYPE_CHECKING:
+    import jax
+
+    from ..runs.arrays import Array
+
+
+# the noises by name: the scatter of one measurement, and parts of a run
+NoiseName = Literal[
+    "student-t",
+    "student-t+run",
+    "student-t+ou",
+    "student-t+run+ou",
+    "normal",
+    "normal+run",
+    "normal+ou",
+    "normal+run+ou",
+]
 # of ln loss: losses are float32 numbers; it bounds the scatter where a law could pass through every row
 ROUNDING = 1e-7
 
@@ -30,11 +50,11 @@ class Noise:
     ou: bool = False
     sigma: float = 0.03
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Take the tails by their name too."""
         object.__setattr__(self, "tails", find_tails(self.tails))
 
-    def scales(self, spread):
+    def scales(self, spread: Array | float) -> dict[str, jax.Array]:
         """Sample the scales, all shares of `spread`, the standard deviation of the training ln losses.
 
         sigma ~ LogNormal(ln 0.03, 1.2): well-run sweeps scatter by 0.2 to 1 % in loss, whose logs spread by
@@ -45,7 +65,7 @@ class Noise:
             site -> value, sigma with the rounding of losses.
         """
 
-        def scale(name, width=1.2, share=0.03):
+        def scale(name: str, width: float = 1.2, share: float = 0.03) -> jax.Array:
             return numpyro.sample(name, dist.LogNormal(jnp.log(share * spread), width))
 
         sites = {"sigma": scale("sigma", share=self.sigma)}
@@ -57,7 +77,10 @@ class Noise:
         return sites | {"sigma": jnp.sqrt(sites["sigma"] ** 2 + ROUNDING**2)}
 
 
-def find_tails(wanted):
+NoiseLike = NoiseName | Noise | Tails  # what users say for a noise
+
+
+def find_tails(wanted: str | Tails) -> Tails:
     """The `Tails` that a user means: a name, or one of his own."""
     if isinstance(wanted, Tails):
         return wanted
@@ -69,7 +92,7 @@ def find_tails(wanted):
     return NOISES[wanted]
 
 
-def find_noise(wanted):
+def find_noise(wanted: NoiseLike) -> Noise:
     """The `Noise` that a user means: a name, with "+run" and "+ou" or without; a `Tails`; or a `Noise`."""
     if isinstance(wanted, Noise):
         return wanted

@@ -3,12 +3,24 @@
 Its Kalman filter and its paths, at a cost linear in the rows.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
-def ou_innovations(columns, variance, scales, gap):
+    from ..runs.arrays import Array
+
+
+def ou_innovations(
+    columns: jax.Array, variance: jax.Array, scales: Mapping[str, jax.Array], gap: Array
+) -> tuple[jax.Array, jax.Array]:
     """One-step prediction errors of an OU process seen through white noise, and their variances.
 
     The process has standard deviation sigma_ou and correlation exp(-gap / length_ou) between neighbours; a
@@ -30,7 +42,7 @@ def ou_innovations(columns, variance, scales, gap):
     gain = before / (before + variance)
     # m[i] = rho[i] (m[i-1] + gain[i-1] (y[i-1] - m[i-1])): linear in m, so pairs (a, b) compose
 
-    def last(x):
+    def last(x: jax.Array) -> jax.Array:
         return jnp.concatenate([jnp.zeros_like(x[:1]), x[:-1]])
 
     a = rho * (1 - last(gain))
@@ -39,16 +51,18 @@ def ou_innovations(columns, variance, scales, gap):
     return columns - mean, before + variance
 
 
-def _predicted_variance(rho2, stationary, variance):
+def _predicted_variance(rho2: jax.Array, stationary: jax.Array, variance: jax.Array) -> jax.Array:
     """p[i] = rho2[i] p[i-1] v[i-1] / (p[i-1] + v[i-1]) + (1 - rho2[i]) stationary, by Moebius maps."""
     v = jnp.concatenate([variance[:1], variance[:-1]])
     q = (1 - rho2) * stationary
 
-    def compose(first, second):
+    def compose(first: tuple[jax.Array, ...], second: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         (e, f, g, h), (a, b, c, d) = first, second
         return scaled(a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h)
 
-    def scaled(*entries):  # a Moebius map has no scale of its own; all its entries are positive
+    def scaled(
+        *entries: jax.Array,
+    ) -> tuple[jax.Array, ...]:  # a Moebius map has no scale of its own; all its entries are positive
         largest = jnp.maximum(jnp.maximum(entries[0], entries[1]), jnp.maximum(entries[2], entries[3]))
         return tuple(entry / largest for entry in entries)
 
@@ -56,7 +70,7 @@ def _predicted_variance(rho2, stationary, variance):
     return (a * stationary + b) / (c * stationary + d)
 
 
-def prefixes(compose, elements):
+def prefixes(compose: Callable[[Any, Any], Any], elements: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
     """x[0], x[0] then x[1], ....
 
     What `lax.associative_scan` gives along the rows, in blocks of about the root of their number.
@@ -78,7 +92,7 @@ def prefixes(compose, elements):
         elements,
     )
 
-    def along(x):
+    def along(x: Any) -> Any:
         first, rest = jax.tree.map(lambda leaf: leaf[0], x), jax.tree.map(lambda leaf: leaf[1:], x)
         _, out = lax.scan(lambda done, each: (compose(done, each),) * 2, first, rest)
         return jax.tree.map(lambda one, others: jnp.concatenate([one[None], others]), first, out)
@@ -92,7 +106,9 @@ def prefixes(compose, elements):
     return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:])[:rows], whole)
 
 
-def ou_path(key, scales, gap, sample_shape=()):
+def ou_path(
+    key: jax.Array, scales: Mapping[str, jax.Array], gap: Array, sample_shape: tuple[int, ...] = ()
+) -> jax.Array:
     """Draws of the OU process at the rows, `(*sample_shape, row)`."""
     rho = jnp.exp(-gap / scales["length_ou"])
     step = jnp.sqrt(1 - rho**2) * scales["sigma_ou"] * jax.random.normal(key, (*sample_shape, *gap.shape))

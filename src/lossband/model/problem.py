@@ -1,10 +1,14 @@
 """A problem: one table and one model, checked, centred and padded, ready to be sampled."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 import pandas as pd
+from jax.tree_util import PyTreeDef
 
 from ..errors import InputError, listed
 from ..laws import find_law
@@ -16,6 +20,20 @@ from .drift import BoundDrift, find_drift
 from .loss_model import LossModel
 from .measured import Measured, measured_of
 from .noise import find_noise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..errors import Note
+    from ..laws import Law
+    from ..laws.resolve import LawLike
+    from ..runs.table import RunsLike
+    from .drift import AbstractDrift, DriftLike
+    from .noise import NoiseLike
+
+
+# of the arrays of a problem: their structure and shapes; problems of one size share their programs
+Size = tuple[PyTreeDef, tuple[tuple[int, ...], ...]]
 
 
 @dataclass(frozen=True)
@@ -40,34 +58,34 @@ class Problem:
     order: np.ndarray
     runs: Runs
     measured: Measured
-    columns: dict = field(default_factory=dict)
-    notes: tuple = ()
+    columns: dict[str, str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
     @property
-    def size(self):
+    def size(self) -> tuple[PyTreeDef, tuple[tuple[int, ...], ...]]:
         """Problems of one size share their compiled programs."""
         return jax.tree.structure(self.arrays), tuple(leaf.shape for leaf in jax.tree.leaves(self.arrays))
 
     @property
-    def pieces(self):
+    def pieces(self) -> int:
         """How many pieces of the drift's paths the model has, padding of the arrays not counted."""
         return 0 if self.paths is None else self.paths.inside(self.frame.iloc[:1]).shape[1]
 
     @property
-    def arrays(self):
+    def arrays(self) -> tuple[Runs, Measured]:
         """What the compiled programs take of it."""
         return self.runs, self.measured
 
     @property
-    def run_names(self):
+    def run_names(self) -> list[str]:
         """Names of the training runs in the order of their slots."""
         return list(dict.fromkeys(self.frame["run"].iloc[self.order]))
 
-    def compute(self, frame):
+    def compute(self, frame: pd.DataFrame) -> np.ndarray:
         """Training compute of each row of `frame`, `(row,)`, up to a constant."""
         return compute_of(self.model.law, frame, self.unit)
 
-    def extrapolation(self, frame):
+    def extrapolation(self, frame: pd.DataFrame) -> np.ndarray:
         """Distance of each row from the ranges of the training rows, decades, `(row,)`; 0 inside."""
         out = []
         for name in self.model.law.varied:
@@ -76,7 +94,15 @@ class Problem:
         return np.linalg.norm(out, axis=0)
 
 
-def pose(runs, law=None, *, noise="student-t", drift="default", columns=None, least=(0, 0, 0)):
+def pose(
+    runs: RunsLike,
+    law: LawLike = None,
+    *,
+    noise: NoiseLike = "student-t",
+    drift: DriftLike = "default",
+    columns: Mapping[str, str] | None = None,
+    least: tuple[int, int, int] = (0, 0, 0),
+) -> Problem:
     """Check a table and join it with a law, a noise and a drift.
 
     Args:
@@ -130,7 +156,9 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None, le
     return problem
 
 
-def read_for(runs, law=None, *, columns=None):
+def read_for(
+    runs: RunsLike, law: LawLike = None, *, columns: Mapping[str, str] | None = None
+) -> tuple[pd.DataFrame, Law, tuple[Note, ...]]:
     """The user's table read once, the law that is meant for it, and notes on how it was read."""
     table, made = with_tokens(read_runs(runs, columns=columns))
     law = find_law(law, table)
@@ -138,7 +166,7 @@ def read_for(runs, law=None, *, columns=None):
     return table, law, (*table.attrs.get("notes", ()), *made, *needed)
 
 
-def components(problem):
+def components(problem: Problem) -> dict[str, Problem]:
     """The problems whose fits a forecast mixes, name -> `Problem`; the first is the problem itself.
 
     With the drift and without; or, of a law with a simpler one, this law and that; or, of a crossed law, all
@@ -158,13 +186,13 @@ def components(problem):
     return {_label(each.model, law, alone=not law.simpler): each for each in mixed}
 
 
-def _label(model, law, *, alone):
+def _label(model: LossModel, law: Law, *, alone: bool) -> str:
     """Name of a fit among those of a forecast: by its law where they have several, and by its drift."""
     drift = "no drift" if model.fitted.drift is None else "drift"
     return drift if alone else f"{model.law.name}, {drift}"
 
 
-def _as(problem, law, drift):
+def _as(problem: Problem, law: Law, drift: AbstractDrift | None) -> Problem:
     """The same table under another law and drift, of the same shape.
 
     The rows keep the weights they were given.
@@ -174,12 +202,12 @@ def _as(problem, law, drift):
     return replace(posed, measured=rows, columns=problem.columns, notes=problem.notes)
 
 
-def coefficients(problem):
+def coefficients(problem: Problem) -> list[str]:
     """Names of the law's own coefficients."""
     return list(problem.model.law.marks)
 
 
-def compute_of(law, frame, unit):
+def compute_of(law: Law, frame: pd.DataFrame, unit: Unit) -> np.ndarray:
     """Training compute of each row, `(row,)`, up to a constant.
 
     The law's own, or the product of its inputs.
@@ -190,7 +218,7 @@ def compute_of(law, frame, unit):
     return np.prod([frame[name].to_numpy() / unit.centre[name] for name in law.varied], axis=0)
 
 
-def widest(problems):
+def widest(problems: Iterable[Problem]) -> Problem:
     """The problem whose law has the most inputs: its compute orders the rows."""
     return max(problems, key=lambda problem: len(problem.model.law.inputs))
 
@@ -203,18 +231,18 @@ class NewRows:
         columns: the user's column names, {"N": "params"}.
     """
 
-    def __init__(self, new, columns=None):
+    def __init__(self, new: RunsLike, columns: Mapping[str, str] | None = None) -> None:
         """Read a table."""
         self.columns = columns
         self.table = read_runs(new, columns=columns)
         self._checked = {}
 
     @classmethod
-    def of(cls, new, columns=None):
+    def of(cls, new: RunsLike | NewRows, columns: Mapping[str, str] | None = None) -> NewRows:
         """The rows of a table, or rows that were read before as they are."""
         return new if isinstance(new, cls) else cls(new, columns)
 
-    def checked(self, problem):
+    def checked(self, problem: Problem) -> pd.DataFrame:
         """The frame that a problem's law reads: its inputs, and the clock if the noise needs one."""
         model = problem.model
         key = model.law, model.noise.ou, id(problem.frame) if model.law.derive else None
@@ -228,7 +256,7 @@ class NewRows:
             self._checked[key] = frame
         return self._checked[key]
 
-    def measured(self, problem, by=()):
+    def measured(self, problem: Problem, by: Iterable[str] = ()) -> pd.DataFrame:
         """The same with the measured losses, and the columns `by` that tell its rows apart."""
         named = self._named(problem)
         frame = self.checked(problem).assign(loss=numbers(named, "loss"))
@@ -240,7 +268,7 @@ class NewRows:
             )
         return frame.assign(**{name: named[name] for name in by if name not in frame})
 
-    def _named(self, problem):
+    def _named(self, problem: Problem) -> pd.DataFrame:
         """The table by lossband's names.
 
         By those that the training table went by, where no others are given.

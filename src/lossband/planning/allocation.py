@@ -12,7 +12,10 @@ preferred direction and a rough path, whose minima mean nothing: it widens the c
 the optimum's, and it is in the loss given for the optimum, but it does not choose the optimum.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +27,17 @@ from ..posterior.forecast import drift_draws
 from ..runs.arrays import double
 from .cost import find_cost
 from .optimum import lowest, optima
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import xarray
+    from numpy.typing import ArrayLike
+
+    from ..model.problem import Problem
+    from ..posterior.posterior import Posterior
+    from .cost import Bounds, Cost, CostLike
+
 
 REGRETS = (0.001, 0.005, 0.01)
 CHOICES = ("params", "tokens", "loops")
@@ -51,11 +65,11 @@ class Plan:
 
     frame: pd.DataFrame
     exponent: np.ndarray
-    draws: object
+    draws: xarray.Dataset
     regret: pd.DataFrame
-    notes: tuple
+    notes: tuple[Note, ...]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """The table, the exponent and the notes."""
         a, (low, high) = self.exponent.mean(), np.quantile(self.exponent, [0.05, 0.95])
         table = self.frame.T.to_string(header=False, float_format=lambda x: f"{x:.4g}")
@@ -64,7 +78,16 @@ class Plan:
         )
 
 
-def allocate(post, flops, *, cost, inference_tokens, bounds, at, levels):
+def allocate(
+    post: Posterior,
+    flops: ArrayLike,
+    *,
+    cost: CostLike,
+    inference_tokens: float,
+    bounds: Bounds | None,
+    at: Mapping[str, float] | None,
+    levels: Sequence[float],
+) -> Plan:
     """The `Plan` of budgets: see `Posterior.optimal`."""
     problem = post.problem
     inputs = problem.model.law.inputs
@@ -100,7 +123,7 @@ def allocate(post, flops, *, cost, inference_tokens, bounds, at, levels):
     )
 
 
-def _regret(spend, budget, loops, found):
+def _regret(spend: Cost, budget: float, loops: np.ndarray, found: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Regret of every size searched, each with the number of loops that is best for it."""
     sizes, losses = found["sizes"], found["losses"]
     expected = losses.mean(0)
@@ -113,14 +136,14 @@ def _regret(spend, budget, loops, found):
     return pd.DataFrame({n: np.asarray(v) for n, v in table.items()})[np.isfinite(profile)]
 
 
-def _range(regret, within):
+def _range(regret: pd.DataFrame, within: float) -> tuple[float, float]:
     """Smallest and largest size around the best whose expected regret is up to `within`."""
     size, value = np.log(regret["params"].to_numpy()), regret["regret"].to_numpy()
     best, inside = np.abs(value).argmin(), value <= within
     left = best - np.argmin(np.append(inside[best::-1], False)) + 1
     right = best + np.argmin(np.append(inside[best:], False)) - 1
 
-    def crossing(i, j):
+    def crossing(i: int, j: int) -> float:
         if not 0 <= j < len(size):
             return size[i]
         return size[i] + (size[j] - size[i]) * (within - value[i]) / (value[j] - value[i])
@@ -128,7 +151,9 @@ def _range(regret, within):
     return np.exp(crossing(left, left - 1)), np.exp(crossing(right, right + 1))
 
 
-def _frame(budgets, drawn, regret, levels):
+def _frame(
+    budgets: np.ndarray, drawn: Mapping[str, np.ndarray], regret: pd.DataFrame, levels: Sequence[float]
+) -> pd.DataFrame:
     columns = {"flops": budgets}
     for name in ("params", "tokens", "loops", "tokens_per_param", "loss"):
         if name not in drawn:
@@ -141,7 +166,7 @@ def _frame(budgets, drawn, regret, levels):
     return pd.DataFrame(columns)
 
 
-def _dataset(budgets, drawn):
+def _dataset(budgets: np.ndarray, drawn: Mapping[str, np.ndarray]) -> xarray.Dataset:
     import xarray
 
     return xarray.Dataset(
@@ -150,7 +175,13 @@ def _dataset(budgets, drawn):
     )
 
 
-def _notes(problem, budgets, drawn, solutions, loops):
+def _notes(
+    problem: Problem,
+    budgets: np.ndarray,
+    drawn: Mapping[str, np.ndarray],
+    solutions: Sequence[Mapping[str, np.ndarray]],
+    loops: np.ndarray,
+) -> Iterator[Note]:
     for i, (budget, found) in enumerate(zip(budgets, solutions, strict=True)):
         held = found["held"].mean()
         if held > OFTEN:
@@ -181,7 +212,7 @@ def _notes(problem, budgets, drawn, solutions, loops):
             )
 
 
-def _budgets(flops):
+def _budgets(flops: ArrayLike) -> np.ndarray:
     budgets = np.atleast_1d(np.asarray(flops, dtype=float))
     if budgets.ndim != 1 or not len(budgets) or not (np.isfinite(budgets) & (budgets > 0)).all():
         raise InputError(
@@ -192,7 +223,7 @@ def _budgets(flops):
     return budgets
 
 
-def _others(problem, at):
+def _others(problem: Problem, at: Mapping[str, float] | None) -> dict[str, float]:
     """Values of the law's inputs that a budget does not buy."""
     inputs, at = problem.model.law.inputs, dict(at or {})
     if not {"params", "tokens"} <= set(inputs):
@@ -211,7 +242,7 @@ def _others(problem, at):
     return {name: float(value) for name, value in at.items()}
 
 
-def _limits(problem, bounds):
+def _limits(problem: Problem, bounds: Bounds) -> tuple[dict[str, tuple[float, float]], np.ndarray]:
     """Limits of params and tokens, and the numbers of loops to try.
 
     Those of the training rows unless bounded.

@@ -3,7 +3,9 @@
 What a run of N parameters, D tokens and T loops takes in FLOPs, and how many tokens a budget buys.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,9 @@ from .._arguments import number
 from ..errors import InputError
 
 NAMED = ("6ND", "6NDT")
+# what users say for a cost: a name, a function of params, tokens (and loops), or None for the default
+CostLike = Literal["6ND", "6NDT"] | Callable[..., Any] | None
+Bounds = Mapping[str, tuple[float, float]]  # lowest and highest of params, tokens, loops
 
 
 @dataclass(frozen=True)
@@ -30,25 +35,25 @@ class Cost:
     inference_tokens: I; a function takes care of its own.
     """
 
-    kind: object
+    kind: Literal["6ND", "6NDT"] | Callable[..., Any]
     inference_tokens: float = 0.0
     looped: bool = False  # whether a function takes loops
 
-    def flops(self, params, tokens, loops):
+    def flops(self, params: Any, tokens: Any, loops: Any) -> Any:
         """Cost of runs, in FLOPs."""
         if callable(self.kind):
             return self.kind(params, tokens, loops) if self.looped else self.kind(params, tokens)
         per_token = params * (loops if self.kind == "6NDT" else 1.0)
         return 6 * per_token * tokens + 2 * per_token * self.inference_tokens
 
-    def tokens(self, flops, params, loops):
+    def tokens(self, flops: Any, params: Any, loops: Any) -> Any:
         """Training tokens that a budget leaves for models of these sizes; 0 or less where it leaves none."""
         if not callable(self.kind):
             per_token = params * (loops if self.kind == "6NDT" else 1.0)
             return (flops / per_token - 2 * self.inference_tokens) / 6
 
         # bisection in ln tokens, from e^-70 to e^140: to the last bit of a double
-        def halve(_, ends):
+        def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             low, high = ends
             middle = (low + high) / 2
             dear = self.flops(params, jnp.exp(middle), loops) > flops
@@ -59,7 +64,7 @@ class Cost:
         return jnp.where(low > -70.0, jnp.exp(low), 0.0)
 
 
-def find_cost(wanted, inference_tokens, looped):
+def find_cost(wanted: CostLike, inference_tokens: float, looped: bool) -> Cost:
     """The `Cost` that a user means: None for 6NDT where the law has loops and 6ND where it has none."""
     inference_tokens = number(
         "inference_tokens", inference_tokens, "0 or more", "Leave it out for none.", above=0, zero=True

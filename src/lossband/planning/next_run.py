@@ -12,7 +12,10 @@ Source: Lindley 1956, doi:10.1214/aoms/1177728069, for the expected information 
 case is kriging's variance reduction.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -25,6 +28,19 @@ from ..posterior.identifiability import CODES, reduction_of
 from ..posterior.posterior import Posterior
 from ..runs.table import numbers
 from .cost import find_cost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Unpack
+
+    from numpy.typing import ArrayLike
+
+    from ..errors import Note
+    from ..inference.options import QuickOptions
+    from ..laws.resolve import LawLike
+    from ..posterior.posterior import Posterior
+    from ..runs.table import RunsLike
+    from .cost import CostLike
 
 
 @dataclass(frozen=True)
@@ -42,12 +58,20 @@ class NextRun:
     candidates: pd.DataFrame
     sd: float
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """The chosen runs."""
         return f"target's sd now {self.sd:.4g}\n{self.chosen.to_string(float_format=lambda x: f'{x:.4g}')}"
 
 
-def next_run(post, candidates, *, target, cost=None, count=1, budget=np.inf):
+def next_run(
+    post: Posterior,
+    candidates: RunsLike,
+    *,
+    target: Mapping[str, float] | ArrayLike,
+    cost: CostLike | str = None,
+    count: int = 1,
+    budget: float = np.inf,
+) -> NextRun:
     """Choose the runs that would tell most about a target, per unit of cost.
 
     Args:
@@ -102,7 +126,7 @@ def next_run(post, candidates, *, target, cost=None, count=1, budget=np.inf):
     return NextRun(chosen, ranked.sort_values("per_cost", ascending=False), float(np.sqrt(now)))
 
 
-def check_design(runs, law=None, **options):
+def check_design(runs: RunsLike, law: LawLike = None, **options: Unpack[QuickOptions]) -> tuple[Note, ...]:
     """What a table of runs cannot tell of a law, before the posterior is sampled.
 
     The same notes that `fit` puts in `health.notes`, from a quick Laplace fit: one ratio of tokens to params,
@@ -121,17 +145,17 @@ def check_design(runs, law=None, **options):
     return tuple(note for note in quick.health.notes if note.code in CODES)
 
 
-def observed(covariance, which, noise):
+def observed(covariance: np.ndarray, which: int, noise: float) -> np.ndarray:
     """The covariance that is left once entry `which` was seen with that noise."""
     column = covariance[:, which]
     return covariance - np.outer(column, column) / (column[which] + noise)
 
 
-def _valued(table, reduction):
+def _valued(table: pd.DataFrame, reduction: np.ndarray) -> pd.DataFrame:
     return table.assign(reduction=reduction, per_cost=reduction / table["cost"])
 
 
-def _noise(post):
+def _noise(post: Posterior) -> float:
     """Variance of ln loss that a new run adds to the law and drift.
 
     Heavy tails tell more than their variance says: a Student-t location is known to sigma^2 (nu + 3) / (nu +
@@ -142,7 +166,7 @@ def _noise(post):
     return float(sum(np.mean(part) for part in added))
 
 
-def _costs(post, rows, given, cost):
+def _costs(post: Posterior, rows: pd.DataFrame, given: pd.DataFrame, cost: CostLike | str) -> np.ndarray:
     if isinstance(cost, str) and cost in given:
         costs = numbers(given, cost).to_numpy()
     elif cost is None:
@@ -161,7 +185,7 @@ def _costs(post, rows, given, cost):
     return costs
 
 
-def _target(post, target, samples):
+def _target(post: Posterior, target: Mapping[str, float] | ArrayLike, samples: int) -> np.ndarray:
     """Values of the target, `(sample,)`."""
     inputs = post.law.inputs
     if isinstance(target, dict) and set(target) == {"flops"} and "flops" not in inputs:

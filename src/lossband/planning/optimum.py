@@ -5,7 +5,10 @@ eight digits; T runs over whole numbers. Where the law has several minima the lo
 sides counts: shifted power laws also fall, absurdly, towards models of no size at all.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +18,33 @@ from ..errors import InputError
 from ..posterior.forecast import BATCH
 from ..runs.arrays import Runs
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from ..laws import Law
+    from ..model.problem import Problem
+    from ..posterior.forecast import Draws
+    from ..posterior.posterior import Posterior
+    from ..runs.arrays import Unit
+    from .cost import Cost
+
+
 REACH = 4.0  # decades searched on either side of the data's own tokens per parameter
 STEP = 1 / 40  # decades between two sizes of the grid
 GOLDEN = (np.sqrt(5) - 1) / 2
 SHRINKS = 32  # golden sections: 2 STEP x GOLDEN^32 is 1e-8 decades
 
 
-def optima(post, spend, budget, *, loops, limits, others):
+def optima(
+    post: Posterior,
+    spend: Cost,
+    budget: float,
+    *,
+    loops: np.ndarray,
+    limits: Mapping[str, tuple[float, float]],
+    others: Mapping[str, float],
+) -> dict[str, np.ndarray]:
     """The optimum of every draw, inside `double()`.
 
     Args:
@@ -44,7 +67,7 @@ def optima(post, spend, budget, *, loops, limits, others):
     ratio = problem.unit.centre["tokens"] / problem.unit.centre["params"]
     grid = _grid(spend, budget, ratio, loops, limits)
 
-    def of_one(problem, draws):
+    def of_one(problem: Problem, draws: Draws) -> dict[str, np.ndarray]:
         law = problem.model.law
         given = problem.unit, others, budget, grid, loops, limits
         found, losses = _solver(law, spend)(draws.of_law(law), *given)
@@ -59,7 +82,9 @@ def optima(post, spend, budget, *, loops, limits, others):
     return found | {"sizes": np.exp(grid)}
 
 
-def _grid(spend, budget, ratio, loops, limits):
+def _grid(
+    spend: Cost, budget: float, ratio: float, loops: np.ndarray, limits: Mapping[str, tuple[float, float]]
+) -> np.ndarray:
     """Ln N, `(size,)`.
 
     Around the size that the data's own tokens per parameter would give, inside the bounds.
@@ -80,11 +105,19 @@ def _grid(spend, budget, ratio, loops, limits):
 
 
 @functools.lru_cache(64)
-def _solver(law, spend):
+def _solver(law: Law, spend: Cost) -> Callable[..., Any]:
     """The compiled search: all draws, one budget."""
 
-    def one(sites, unit, others, budget, grid, loops, limits):
-        def loss(log_n):
+    def one(
+        sites: Mapping[str, jax.Array],
+        unit: Unit,
+        others: Mapping[str, jax.Array],
+        budget: jax.Array,
+        grid: jax.Array,
+        loops: jax.Array,
+        limits: Mapping[str, tuple[jax.Array, jax.Array]],
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        def loss(log_n: jax.Array) -> jax.Array:
             """The law where the budget is spent on sizes `(loop, size)`; infinite outside the limits."""
             params = jnp.exp(log_n)
             count = jnp.broadcast_to(loops[:, None], params.shape)
@@ -115,29 +148,29 @@ def _solver(law, spend):
             "held": ~jnp.isfinite(around[best]).all(),
         }, losses
 
-    def all_draws(sites, *given):
+    def all_draws(sites: Any, *given: Any) -> Any:
         return jax.lax.map(lambda each: one(each, *given), sites, batch_size=BATCH)
 
     return jax.jit(all_draws)
 
 
-def valleys(losses):
+def valleys(losses: jax.Array) -> jax.Array:
     """Which entries of a curve `(size,)` have a higher, finite one on both sides."""
     middle, left, right = losses[1:-1], losses[:-2], losses[2:]
     inner = (middle <= left) & (middle <= right) & jnp.isfinite(left) & jnp.isfinite(right)
     return jnp.concatenate([jnp.zeros(1, bool), inner, jnp.zeros(1, bool)])
 
 
-def lowest(losses):
+def lowest(losses: jax.Array) -> jax.Array:
     """Position of a curve's lowest valley, or of its lowest end if it has none."""
     inner = valleys(losses)
     return jnp.argmin(jnp.where(inner | ~inner.any(), losses, jnp.inf))
 
 
-def golden_section(function, low, high):
+def golden_section(function: Callable[[jax.Array], jax.Array], low: jax.Array, high: jax.Array) -> jax.Array:
     """Minimiser of a function with one minimum between `low` and `high`, elementwise."""
 
-    def shrink(_, state):
+    def shrink(_: int, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         low, high, left, right, f_left, f_right = state
         go_left = f_left < f_right
         low, high = jnp.where(go_left, low, left), jnp.where(go_left, right, high)

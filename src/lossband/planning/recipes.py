@@ -3,8 +3,11 @@
 Two ways of training compared by one joint fit, as a loss, as compute, and as an order that may flip.
 """
 
+from __future__ import annotations
+
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +26,23 @@ from ..posterior.posterior import Posterior
 from ..runs.arrays import Runs, double, runs_of
 from ..runs.table import read_runs
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Unpack
+
+    import xarray
+
+    from ..inference.options import RecipeOptions
+    from ..laws import Law
+    from ..laws.resolve import LawLike
+    from ..model.problem import Problem
+    from ..posterior.forecast import Draws
+    from ..runs.table import RunsLike
+
+    Row = Mapping[str, float] | pd.Series
+    Rows = pd.DataFrame | str | Row
+
+
 SIZES, DATA, COMPUTE = ("params", "params_once", "params_rec"), ("tokens", "step"), ("flops",)
 FAR = 60.0  # e^60: no multiplier of compute is as large
 PATH = 33  # points at which the order of two recipes is looked at
@@ -37,9 +57,9 @@ class Comparison:
     """
 
     posterior: Posterior
-    names: tuple
+    names: tuple[str, ...]
 
-    def draws(self, new):
+    def draws(self, new: Rows) -> xarray.DataArray:
         """Draws of the expected loss (law and drift) of every recipe, xarray of (recipe, sample, row).
 
         The drift is the same for all recipes, so it is in the losses and hardly in their differences.
@@ -53,7 +73,9 @@ class Comparison:
             name="loss",
         )
 
-    def difference(self, new, *, pair=None, levels=LEVELS):
+    def difference(
+        self, new: Rows, *, pair: Sequence[str] | None = None, levels: Sequence[float] = LEVELS
+    ) -> pd.DataFrame:
         """Loss of recipe b less that of recipe a, each trained as the row says.
 
         Args:
@@ -70,7 +92,9 @@ class Comparison:
         drawn = (losses.sel(recipe=b) - losses.sel(recipe=a)).to_numpy()
         return self._frame(new, drawn, levels).assign(prob_b_better=(drawn < 0).mean(0))
 
-    def multiplier(self, new, *, pair=None, levels=LEVELS):
+    def multiplier(
+        self, new: Rows, *, pair: Sequence[str] | None = None, levels: Sequence[float] = LEVELS
+    ) -> pd.DataFrame:
         r"""How many times the compute of recipe a recipe b needs for the same loss.
 
         Above 1 where b is the worse.
@@ -86,21 +110,21 @@ class Comparison:
         drawn = self.multiplier_draws(new, pair=pair)
         return self._frame(new, drawn, levels).assign(prob_a_better=(drawn > 1).mean(0))
 
-    def multiplier_draws(self, new, *, pair=None):
+    def multiplier_draws(self, new: Rows, *, pair: Sequence[str] | None = None) -> np.ndarray:
         """The draws behind `multiplier`, `(sample, row)`."""
         a, b = (self.names.index(name) + 1.0 for name in self._pair(pair))
         problem, rows = self.posterior.problem, self._rows(new, self.names[0])
         powers = _powers(problem.model.law.inputs)
         runs = runs_of(rows, problem.unit)
 
-        def of_one(problem, draws):
+        def of_one(problem: Problem, draws: Draws) -> np.ndarray:
             law = problem.model.law
             return np.asarray(_multiplier(law, powers)(draws.of_law(law), runs, a, b))[: len(draws)]
 
         with double():
             return self.posterior.assembled(of_one)
 
-    def prob_flip(self, before, *, start=None, pair=None):
+    def prob_flip(self, before: Row, *, start: Row | None = None, pair: Sequence[str] | None = None) -> float:
         """P(the better recipe at `start` is the worse one at some scale up to `before`), by each draw's law.
 
         Args:
@@ -118,10 +142,10 @@ class Comparison:
         return float((order != order[:, :1]).any(1).mean())
 
     @property
-    def _inputs(self):
+    def _inputs(self) -> list[str]:
         return [name for name in self.posterior.law.inputs if name != "recipe"]
 
-    def _pair(self, pair):
+    def _pair(self, pair: Sequence[str] | None) -> tuple[str, str]:
         pair = tuple(pair or self.names[:2])
         if len(pair) != 2 or not set(pair) <= set(self.names):
             raise InputError(
@@ -130,27 +154,37 @@ class Comparison:
             )
         return pair
 
-    def _new(self, new, name):
+    def _new(self, new: Rows, name: str) -> NewRows:
         """The rows as a recipe's, read once."""
         rows = read_runs(new)
         return NewRows(rows.assign(recipe=self.names.index(name) + 1.0))
 
-    def _rows(self, new, name):
+    def _rows(self, new: Rows, name: str) -> pd.DataFrame:
         """The same checked."""
         return self._new(new, name).checked(self.posterior.problem)
 
-    def _law_losses(self, new, name):
+    def _law_losses(self, new: Rows, name: str) -> np.ndarray:
         """The law alone of a recipe, `(sample, row)`."""
         rows = self._rows(new, name)
         return self.posterior.assembled(lambda problem, draws: law_losses(problem, draws, rows))
 
-    def _frame(self, new, drawn, levels):
+    def _frame(self, new: Rows, drawn: np.ndarray, levels: Sequence[float]) -> pd.DataFrame:
         frame = self._rows(new, self.names[0])[self._inputs].assign(median=np.median(drawn, 0))
         # a nearest draw, not a mean of two: multipliers may be infinite
         return frame.assign(**interval_columns(drawn, levels, method="nearest"))
 
 
-def compare_recipes(a, b, *more, law=None, names=None, pool=0.1, floor=0.0, apart=None, **options):
+def compare_recipes(
+    a: RunsLike,
+    b: RunsLike,
+    *more: RunsLike,
+    law: LawLike = None,
+    names: Sequence[str] | None = None,
+    pool: float = 0.1,
+    floor: float = 0.0,
+    apart: Mapping[str, float] | None = None,
+    **options: Unpack[RecipeOptions],
+) -> Comparison:
     """Fit recipes together, with shared or partly pooled exponents, to compare them where neither was run.
 
     Args:
@@ -188,14 +222,14 @@ def compare_recipes(a, b, *more, law=None, names=None, pool=0.1, floor=0.0, apar
     return Comparison(fit(joint, joint_law, **options), names)
 
 
-def _labelled(table, name, number):
+def _labelled(table: pd.DataFrame, name: str, number: float) -> pd.DataFrame:
     """A recipe's table with its number, and run labels that no other recipe has."""
     table = table.assign(recipe=number, family=name)
     run = table["run"].astype(str) if "run" in table else pd.Series(map(str, range(len(table))))
     return table.assign(run=name + "/" + run)
 
 
-def _powers(inputs):
+def _powers(inputs: Sequence[str]) -> tuple[tuple[str, float], ...]:
     """Input -> the power of the compute multiplier that it grows by."""
     groups = [group for group in (SIZES, DATA, COMPUTE) if set(group) & set(inputs)]
     if not groups:
@@ -207,11 +241,11 @@ def _powers(inputs):
 
 
 @functools.lru_cache(64)
-def _multiplier(law, powers):
+def _multiplier(law: Law, powers: tuple[tuple[str, float], ...]) -> Callable[..., Any]:
     """The compiled bisection: all draws, all rows."""
 
-    def one(sites, runs, a, b):
-        def loss(recipe, log_m):
+    def one(sites: Mapping[str, jax.Array], runs: Runs, a: jax.Array, b: jax.Array) -> jax.Array:
+        def loss(recipe: jax.Array, log_m: jax.Array) -> jax.Array:
             grown = {name: runs.inputs[name] * jnp.exp(power * log_m) for name, power in powers}
             rows = runs.inputs | grown | {"recipe": jnp.full_like(log_m, recipe)}
             return law.at(Runs(rows, runs.unit), sites)
@@ -219,7 +253,7 @@ def _multiplier(law, powers):
         far = jnp.full_like(runs.inputs["recipe"], FAR)
         wanted = loss(a, 0 * far)
 
-        def halve(_, ends):
+        def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             low, high = ends
             middle = (low + high) / 2
             worse = loss(b, middle) > wanted

@@ -1,6 +1,9 @@
 """Bands, gaps and probabilities from drawn losses."""
 
+from __future__ import annotations
+
 import abc
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -9,15 +12,27 @@ from .._arguments import items, level_of, levels_of, names_of, number
 from ..errors import InputError
 from ..model.problem import NewRows
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    import xarray
+    from numpy.typing import ArrayLike
+
+    from ..model.problem import Problem
+    from ..runs.table import RunsLike
+    from .forecast import Kind
+
+
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
 
-def named(level):
+def named(level: float) -> str:
     """A level as a column's suffix: .9 is "90", .975 is "97.5"."""
     return f"{100 * level:g}"
 
 
-def interval(draws, level, axis=0, **options):
+def interval(draws: ArrayLike, level: float, axis: int = 0, **options: Any) -> np.ndarray:
     """Equal-tailed interval of draws along an axis: its two ends, each with that axis taken out.
 
     Raises:
@@ -27,7 +42,9 @@ def interval(draws, level, axis=0, **options):
     return np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=axis, **options)
 
 
-def interval_columns(draws, levels, prefix="", **options):
+def interval_columns(
+    draws: ArrayLike, levels: Sequence[float], prefix: str = "", **options: Any
+) -> dict[str, np.ndarray]:
     """`{prefix}lo_90`, `{prefix}hi_90`, ... of draws `(sample, row)` for each level: name -> `(row,)`."""
     columns = {}
     for level in levels:
@@ -36,7 +53,9 @@ def interval_columns(draws, levels, prefix="", **options):
     return columns
 
 
-def summarise(problem, new, losses, *, kind, levels):
+def summarise(
+    problem: Problem, new: pd.DataFrame, losses: np.ndarray, *, kind: Kind, levels: Sequence[float]
+) -> pd.DataFrame:
     """Equal-tailed intervals of drawn losses, one row per row of a table.
 
     Args:
@@ -60,7 +79,14 @@ def summarise(problem, new, losses, *, kind, levels):
     return frame
 
 
-def gaps(real, predicted, observed, *, by="run", level=0.9):
+def gaps(
+    real: pd.DataFrame,
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    *,
+    by: str | Sequence[str] = "run",
+    level: float = 0.9,
+) -> pd.DataFrame:
     """Signed distance predicted - real, averaged over the rows of each curve, with its own interval.
 
     Args:
@@ -95,10 +121,19 @@ class Forecast(abc.ABC):
     """
 
     @abc.abstractmethod
-    def draws(self, new, *, kind="observation", columns=None):
+    def draws(
+        self, new: RunsLike | NewRows, *, kind: Kind = "observation", columns: Mapping[str, str] | None = None
+    ) -> xarray.DataArray:
         """Draws of the loss at new rows, an xarray of dimensions (sample, row), in the training unit."""
 
-    def predict(self, new, *, kind="observation", levels=LEVELS, columns=None):
+    def predict(
+        self,
+        new: RunsLike | NewRows,
+        *,
+        kind: Kind = "observation",
+        levels: Sequence[float] = LEVELS,
+        columns: Mapping[str, str] | None = None,
+    ) -> pd.DataFrame:
         """Bands at new rows: see `lossband.posterior.bands.summarise` for the columns.
 
         Args:
@@ -113,7 +148,15 @@ class Forecast(abc.ABC):
         losses = self.draws(rows, kind=kind).to_numpy()
         return summarise(self.problem, rows.checked(self.problem), losses, kind=kind, levels=levels)
 
-    def gap(self, real, *, by="run", kind="mean", level=0.9, columns=None):
+    def gap(
+        self,
+        real: RunsLike | NewRows,
+        *,
+        by: str | Sequence[str] = "run",
+        kind: Kind = "mean",
+        level: float = 0.9,
+        columns: Mapping[str, str] | None = None,
+    ) -> pd.DataFrame:
         """Signed distance predicted - real, per curve, with its own interval.
 
         See `lossband.posterior.bands.gaps`.
@@ -130,7 +173,14 @@ class Forecast(abc.ABC):
         predicted, observed = (self.draws(rows, kind=each).to_numpy() for each in (kind, "observation"))
         return gaps(measured, predicted, observed, by=keys, level=level)
 
-    def prob(self, new, *, below, kind="observation", columns=None):
+    def prob(
+        self,
+        new: RunsLike | NewRows,
+        *,
+        below: float,
+        kind: Kind = "observation",
+        columns: Mapping[str, str] | None = None,
+    ) -> np.ndarray:
         """P(loss < below) at each new row, `(row,)`.
 
         Args:

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 
-def rank_rhat(draws):
+def rank_rhat(draws: np.ndarray) -> np.ndarray:
     """Rank-normalised split R-hat `(...)`, of the draws' location or spread, whichever is worse (eqs.
 
     4 and 14).
@@ -20,17 +20,17 @@ def rank_rhat(draws):
     return np.maximum(*(_split_rhat(ranked(part)) for part in (draws, folded)))
 
 
-def ess_bulk_tail(draws):
+def ess_bulk_tail(draws: np.ndarray) -> np.ndarray:
     """Bulk and tail effective sample sizes `(2, ...)` (section 4.3)."""
     low, high = np.quantile(draws, [0.05, 0.95], axis=(0, 1))
     bulk, *tails = (_ess(part) for part in (ranked(draws), 1.0 * (draws <= low), 1.0 * (draws <= high)))
     return np.stack([bulk, np.minimum(*tails)])
 
 
-def ranked(draws):
+def ranked(draws: np.ndarray) -> np.ndarray:
     """Draws' normal scores by their rank over all chains; equal draws share their mean rank."""
 
-    def scores(values):
+    def scores(values: np.ndarray) -> np.ndarray:
         _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
         rank = np.cumsum(counts) - 0.5 * (counts - 1)
         return _normal_scores(values.size)[np.rint(2 * rank).astype(int) - 2][place]
@@ -39,19 +39,19 @@ def ranked(draws):
 
 
 @functools.lru_cache(maxsize=8)
-def _normal_scores(count):
+def _normal_scores(count: int) -> np.ndarray:
     """Normal scores of the ranks 1, 1.5, 2, ... of `count` draws (Blom's)."""
     inverse = NormalDist().inv_cdf  # scipy.special takes longer to import than this takes
     return np.array([inverse((rank / 2 - 0.375) / (count + 0.25)) for rank in range(2, 2 * count + 1)])
 
 
-def _halves(draws):
+def _halves(draws: np.ndarray) -> np.ndarray:
     """Every chain as two."""
     half = draws.shape[1] // 2
     return np.concatenate([draws[:, :half], draws[:, -half:]])
 
 
-def _variances(chains):
+def _variances(chains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean variance within the chains, and the estimate of the variance that counts their means too."""
     num, length = chains.shape[:2]
     within = chains.var(axis=1, ddof=1).mean(axis=0)
@@ -59,13 +59,13 @@ def _variances(chains):
     return within, within * (length - 1) / length + between
 
 
-def _split_rhat(draws):
+def _split_rhat(draws: np.ndarray) -> np.ndarray:
     within, total = _variances(_halves(draws))
     with np.errstate(invalid="ignore", divide="ignore"):  # draws that never move have none
         return np.sqrt(total / within)
 
 
-def _ess(draws):
+def _ess(draws: np.ndarray) -> np.ndarray:
     """Effective sample size of halved chains, at most S log10 S of S draws.
 
     Geyer's initial monotone sequence: autocorrelations are summed in pairs while the pairs stay above zero

@@ -1,9 +1,12 @@
 """Fit: the MCMC output of one model on one table."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +15,14 @@ from ..laws.priors import prior_spec
 from ..model.problem import NewRows, Problem, coefficients
 from .forecast import Draws, draw_losses, law_losses, log_densities
 from .health import Health
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    import pandas as pd
+    import xarray
+
+    from ..runs.table import RunsLike
 
 
 @dataclass(frozen=True)
@@ -31,37 +42,37 @@ class Fit:
     """
 
     problem: Problem
-    sites: dict
+    sites: dict[str, np.ndarray]
     weights: np.ndarray
     effects: np.ndarray
-    stats: dict
+    stats: dict[str, np.ndarray]
     log_density: np.ndarray
-    prior: dict
+    prior: dict[str, np.ndarray]
     health: Health
     seed: int
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """Chains, and draws of each."""
         return self.stats["energy"].shape
 
     @property
-    def exact(self):
+    def exact(self) -> bool:
         """Whether it takes the law as exact inside the data: no drift was fitted."""
         return self.problem.model.fitted.drift is None
 
     @cached_property
-    def draws(self):
+    def draws(self) -> Draws:
         """The draws flattened over chains: what a forecast is made of."""
 
-        def flat(values):
+        def flat(values: np.ndarray) -> np.ndarray:
             chains, draws, *rest = np.shape(values)
             return np.asarray(values).reshape(chains * draws, *rest)
 
         sites = {name: flat(value) for name, value in self.sites.items()}
         return Draws(sites, flat(self.weights), flat(self.effects), (self.seed,))
 
-    def log_score(self, real):
+    def log_score(self, real: RunsLike | NewRows) -> np.ndarray:
         """Log predictive density of measured losses, `(row,)`, in nats per unit of the loss.
 
         The exact mixture over the draws.
@@ -69,7 +80,7 @@ class Fit:
         frame = NewRows.of(real).measured(self.problem)
         return score.mixture(log_densities(self.problem, self.draws, frame))
 
-    def summary(self, *, level=0.9):
+    def summary(self, *, level: float = 0.9) -> pd.DataFrame:
         """ArviZ's table of the scalar sites, with a median beside the mean.
 
         Natural units such as A_natural are heavy-tailed: their median says more than their mean.
@@ -85,7 +96,7 @@ class Fit:
         return table[first + [c for c in table if c not in first]]
 
     @cached_property
-    def data(self):
+    def data(self) -> xarray.DataTree:
         """Everything as an xarray DataTree with ArviZ's groups, and `latent`, what was integrated out.
 
         Variables of no size are left out.
@@ -115,7 +126,7 @@ class Fit:
         tree.attrs["lossband"] = json.dumps(self.record())
         return tree
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """What makes the fit again from its draws: names, priors, the data's hash."""
         problem, model = self.problem, self.problem.model
         noise = {**vars(model.noise), "tails": [model.noise.tails.name, repr(model.noise.tails)]}
@@ -134,7 +145,7 @@ class Fit:
         }
 
 
-def first_curve(fit):
+def first_curve(fit: Fit) -> np.ndarray:
     """The law at the training rows under the first draw, `(row,)`.
 
     What tells a law from another of its name.
@@ -143,7 +154,7 @@ def first_curve(fit):
     return law_losses(fit.problem, first, fit.problem.frame)[0]
 
 
-def data_hash(frame):
+def data_hash(frame: pd.DataFrame) -> str:
     """SHA-256 of a checked training frame: its columns, run labels and numbers."""
     digest = hashlib.sha256(",".join(frame.columns).encode())
     digest.update("\n".join(frame["run"]).encode())

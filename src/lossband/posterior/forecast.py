@@ -1,7 +1,10 @@
 """Forecasts of one fit: the curves behind the bands, and their exact densities."""
 
+from __future__ import annotations
+
 import functools
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +16,16 @@ from ..model.measured import measured_of
 from ..model.ou import ou_path
 from ..runs.arrays import double, order_of, runs_of, size_class
 
-KINDS = ("mean", "run", "observation")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..laws import Law
+    from ..model.noise import Noise
+    from ..model.problem import Problem
+
+
+Kind = Literal["mean", "run", "observation"]
+KINDS: tuple[Kind, ...] = ("mean", "run", "observation")
 BATCH = 64  # draws whose curves are held at once: bounds the memory of a long table
 
 
@@ -27,16 +39,16 @@ class Draws:
     seed: numbers that the fresh draws of a forecast start from, so that it is the same each time.
     """
 
-    sites: dict
+    sites: dict[str, np.ndarray]
     weights: np.ndarray
     effects: np.ndarray
-    seed: tuple = (0,)
+    seed: tuple[int, ...] = (0,)
 
-    def __len__(self):
+    def __len__(self) -> int:
         """How many there are."""
         return len(next(iter(self.sites.values())))
 
-    def of_law(self, law):
+    def of_law(self, law: Law) -> dict[str, np.ndarray]:
         """The law's own sites, repeated up to a size class of draws: site -> `(sample or more, ...)`.
 
         Fits of one law, with other scales and about as many draws, then share one compiled program.
@@ -44,7 +56,7 @@ class Draws:
         size = size_class(len(self), BATCH)
         return {n: np.resize(v, (size, *v.shape[1:])) for n, v in self.sites.items() if n in law.marks}
 
-    def take(self, picked, stream=0):
+    def take(self, picked: np.ndarray, stream: int = 0) -> Draws:
         """Some of the draws, with a stream of fresh draws of their own."""
         sites = {name: value[picked] for name, value in self.sites.items()}
         seed = (*np.atleast_1d(self.seed), stream) if stream else self.seed
@@ -53,7 +65,9 @@ class Draws:
         )
 
 
-def draw_losses(problem, draws, new, *, kind="observation"):
+def draw_losses(
+    problem: Problem, draws: Draws, new: pd.DataFrame, *, kind: Kind = "observation"
+) -> np.ndarray:
     """Draws of the loss at new rows.
 
     Args:
@@ -76,7 +90,9 @@ def draw_losses(problem, draws, new, *, kind="observation"):
     return np.exp(log_loss)
 
 
-def known_errors(problem, draws, new, log_loss):
+def known_errors(
+    problem: Problem, draws: Draws, new: pd.DataFrame, log_loss: np.ndarray
+) -> np.ndarray | float:
     """Known errors of new measurements, on ln loss, `(sample, row)`; 0 where the rows state none."""
     if "loss_se" not in new:
         return 0.0
@@ -84,7 +100,7 @@ def known_errors(problem, draws, new, log_loss):
     return fresh * new["loss_se"].to_numpy() / np.exp(log_loss)
 
 
-def law_losses(problem, draws, new):
+def law_losses(problem: Problem, draws: Draws, new: pd.DataFrame) -> np.ndarray:
     """The law alone at new rows, `(sample, row)`."""
     runs = runs_of(new, problem.unit, pad_to=size_class(len(new)))
     with double():
@@ -93,11 +109,13 @@ def law_losses(problem, draws, new):
 
 
 @functools.cache
-def _curves(law):
+def _curves(law: Law) -> Callable[..., jax.Array]:
     return jax.jit(lambda runs, sites: jax.lax.map(lambda each: law.at(runs, each), sites, batch_size=BATCH))
 
 
-def drift_draws(problem, draws, new, *, paired=False):
+def drift_draws(
+    problem: Problem, draws: Draws, new: pd.DataFrame, *, paired: bool = False
+) -> np.ndarray | float:
     """Drift at new rows, `(sample, row)`; with `paired`, row i is for draw i alone: `(sample,)`."""
     if problem.paths is None:
         return 0.0
@@ -105,7 +123,7 @@ def drift_draws(problem, draws, new, *, paired=False):
     return problem.paths.draw(*about, paired=paired)
 
 
-def _run_effects(problem, draws, new):
+def _run_effects(problem: Problem, draws: Draws, new: pd.DataFrame) -> np.ndarray | float:
     """Run effects at new rows, `(sample, row)`.
 
     The fitted ones for known runs, one fresh draw for each new run.
@@ -122,7 +140,7 @@ def _run_effects(problem, draws, new):
     return effects[:, code]
 
 
-def _noise(problem, draws, new):
+def _noise(problem: Problem, draws: Draws, new: pd.DataFrame) -> np.ndarray:
     """Measurement noise on ln loss at new rows, `(sample, row)`."""
     noise, generator = problem.model.noise, _generator(draws, "noise")
     with double():
@@ -139,7 +157,7 @@ def _noise(problem, draws, new):
     return scatter
 
 
-def log_densities(problem, draws, real):
+def log_densities(problem: Problem, draws: Draws, real: pd.DataFrame) -> np.ndarray:
     """Log density of each measured loss given each draw, `(sample, row)`, in nats per unit of the loss.
 
     Given a draw, ln loss is the law, the drift inside the data and the fitted run effects, and around them
@@ -165,7 +183,9 @@ def log_densities(problem, draws, real):
     return np.asarray(density) - log_loss
 
 
-def _drift_moments(problem, draws, new):
+def _drift_moments(
+    problem: Problem, draws: Draws, new: pd.DataFrame
+) -> tuple[np.ndarray | float, np.ndarray | float]:
     """Mean and variance of `drift_draws` given each draw; the edge's scale is drawn as it is there."""
     if problem.paths is None:
         return 0.0, 0.0
@@ -173,7 +193,9 @@ def _drift_moments(problem, draws, new):
     return problem.paths.moments(*about)
 
 
-def _run_moments(problem, draws, new):
+def _run_moments(
+    problem: Problem, draws: Draws, new: pd.DataFrame
+) -> tuple[np.ndarray | float, np.ndarray | float]:
     """Mean and variance of `_run_effects` given each draw: a fitted effect where the run is known."""
     if not problem.model.noise.run:
         return 0.0, 0.0
@@ -184,9 +206,9 @@ def _run_moments(problem, draws, new):
 
 
 @functools.cache
-def _density(noise):
+def _density(noise: Noise) -> Callable[..., jax.Array]:
     return jax.jit(noise.tails.log_density_plus_normal)
 
 
-def _generator(draws, purpose):
+def _generator(draws: Draws, purpose: str) -> np.random.Generator:
     return np.random.default_rng([*np.atleast_1d(draws.seed), *purpose.encode()])

@@ -1,12 +1,21 @@
 """Health: whether a fit can be trusted, as a value. Numbers, and coded notes that say what to do."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import Note
 from .convergence import ess_bulk_tail, rank_rhat
 from .identifiability import design_notes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+    from ..model.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -30,15 +39,15 @@ class Health:
     ebfmi_min: float
     map_agreed: float
     steps: float
-    notes: tuple = ()
+    notes: tuple[Note, ...] = ()
     pareto_k: float | None = None
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         """Whether the sampler did its work: nothing is said here about the law."""
         return not {note.code for note in self.notes} & SAMPLER_CODES
 
-    def __str__(self):
+    def __str__(self) -> str:
         """The numbers in one line, and the notes."""
         line = (
             f"Laplace, Pareto k {self.pareto_k:.2f}, effective draws {self.ess_min:.0f}"
@@ -56,7 +65,14 @@ DRAWN = frozenset({"rhat", "ess", "divergences", "ebfmi"})
 SAMPLER_CODES = DRAWN | {"modes", "pareto-k"}
 
 
-def examine(sites, stats, found, prior, problem, names):
+def examine(
+    sites: Mapping[str, np.ndarray],
+    stats: Mapping[str, np.ndarray],
+    found: Mapping[str, Any],
+    prior: Mapping[str, np.ndarray],
+    problem: Problem,
+    names: Sequence[str],
+) -> Health:
     """Health of a fit.
 
     Args:
@@ -80,7 +96,7 @@ def examine(sites, stats, found, prior, problem, names):
     return Health(rhat, ess, divergences, ebfmi, agreed, float(stats["steps"].mean()), notes)
 
 
-def worst(every):
+def worst(every: Sequence[Health]) -> Health:
     """Health of a mixture of fits to one table: the worst of each number.
 
     Divergences are counted over all of them.
@@ -107,7 +123,7 @@ def worst(every):
     return Health(rhat, ess, divergences, ebfmi, agreed, float(steps), notes)
 
 
-def _sampler_notes(rhat, ess, divergences, ebfmi):
+def _sampler_notes(rhat: float, ess: float, divergences: int, ebfmi: float) -> Iterator[Note]:
     if not rhat < 1.01:
         yield Note(
             "rhat",
@@ -131,7 +147,7 @@ def _sampler_notes(rhat, ess, divergences, ebfmi):
         )
 
 
-def _laplace_notes(k, ess):
+def _laplace_notes(k: float, ess: float) -> Iterator[Note]:
     if not k < 0.7:
         yield Note(
             "pareto-k", f"the quick answer is off (Pareto k {k:.2f}, wanted below 0.7). Use method='nuts'."
@@ -143,7 +159,7 @@ def _laplace_notes(k, ess):
         )
 
 
-def _mode_notes(agreed, curvature):
+def _mode_notes(agreed: float, curvature: float) -> Iterator[Note]:
     if agreed < 0.25:
         yield Note(
             "modes", f"only {agreed:.0%} of the starts found this mode: there may be another. Compare seeds."

@@ -1,11 +1,22 @@
 """Design: what a table of runs cannot tell of a law, whatever was measured, and the run that would."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import Note
 from .forecast import Draws, law_losses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
+
+    from ..model.problem import Problem
+
 
 CODES = frozenset({"one-ratio", "few-levels", "floor", "prior"})
 # sd of ln E above which the floor is called unseen: the ends of its 90 % interval lie a factor of two apart
@@ -14,7 +25,9 @@ KEPT = 0.9  # share of the prior's width above which a coefficient is called uni
 STRETCHES = (1.0, 10.0, 100.0)  # how far beyond the largest value of an input a further run is looked for
 
 
-def design_notes(problem, sites, prior, names):
+def design_notes(
+    problem: Problem, sites: Mapping[str, np.ndarray], prior: Mapping[str, np.ndarray], names: Sequence[str]
+) -> Iterator[Note]:
     """Notes on a design.
 
     Args:
@@ -53,7 +66,7 @@ def design_notes(problem, sites, prior, names):
             )
 
 
-def _ratio_notes(frame):
+def _ratio_notes(frame: pd.DataFrame) -> Iterator[Note]:
     ratio = np.log(frame["tokens"] / frame["params"])
     if np.std(ratio) < 0.05:
         largest = frame.loc[(frame["tokens"] * frame["params"]).idxmax()]
@@ -67,7 +80,7 @@ def _ratio_notes(frame):
         )
 
 
-def _run_for(problem, sites, name, inputs):
+def _run_for(problem: Problem, sites: Mapping[str, np.ndarray], name: str, inputs: list[str]) -> str:
     """The one larger run that would narrow a coefficient most, in words."""
     largest, frame = problem.frame[inputs].max(), problem.frame
     rows = frame.iloc[np.zeros(len(STRETCHES) ** len(inputs) - 1, int)].reset_index(drop=True)
@@ -86,7 +99,7 @@ def _run_for(problem, sites, name, inputs):
     )
 
 
-def reduction_of(covariance, noise):
+def reduction_of(covariance: np.ndarray, noise: float) -> np.ndarray:
     """What seeing each candidate takes from the variance of a target, `(candidate,)`: cov^2 / (var + noise).
 
     Args:
@@ -96,7 +109,7 @@ def reduction_of(covariance, noise):
     return covariance[0, 1:] ** 2 / (np.diag(covariance)[1:] + noise)
 
 
-def _width(draws):
+def _width(draws: np.ndarray) -> float:
     """Spread of a coefficient.
 
     Of its logarithm where it is positive, so that a shift of scale does not count.

@@ -1,8 +1,11 @@
 """Read a saved posterior: the same law, the same data, the same format, or a clear refusal."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,8 +22,28 @@ from .health import Health
 from .posterior import Posterior
 from .tree import FORMAT
 
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
-def load(path, law=None, *, noise=None, drift=None):
+    import pandas as pd
+    import xarray
+
+    from ..laws import Law
+    from ..laws.resolve import LawLike
+    from ..model.drift import AbstractDrift
+    from ..model.noise import NoiseLike
+    from ..model.problem import Problem
+
+
+def load(
+    path: str | os.PathLike[str],
+    law: LawLike = None,
+    *,
+    noise: NoiseLike | None = None,
+    drift: AbstractDrift | None = None,
+) -> Posterior:
     """Read a posterior that `Posterior.save` wrote.
 
     Args:
@@ -48,18 +71,18 @@ def load(path, law=None, *, noise=None, drift=None):
     return _mixed_again(mixed, fits)
 
 
-def _count(mixed):
+def _count(mixed: Mapping[str, Any]) -> int:
     """How many fits a mixture has at its bottom."""
     return sum(1 if isinstance(fit, int) else _count(fit) for fit in mixed["fits"].values())
 
 
-def _mixed_again(mixed, fits):
+def _mixed_again(mixed: Mapping[str, Any], fits: Sequence[Fit]) -> Posterior:
     """The posterior of a mixture's plain data."""
     parts = {n: fits[f] if isinstance(f, int) else _mixed_again(f, fits) for n, f in mixed["fits"].items()}
     return Posterior(parts, mixed["weights"], tuple(Note(*note) for note in mixed["notes"]))
 
 
-def _opened(path):
+def _opened(path: str | os.PathLike[str]) -> tuple[xarray.DataTree, dict[str, Any]]:
     """The file's tree and its record."""
     import xarray
 
@@ -82,14 +105,21 @@ def _opened(path):
     return tree, record
 
 
-def _frame_of(tree):
+def _frame_of(tree: xarray.DataTree) -> pd.DataFrame:
     """The training rows."""
     frame = tree["constant_data"].to_dataset().to_dataframe()
     frame.insert(1, "loss", tree["observed_data"]["loss"].to_numpy())
     return frame
 
 
-def _posed_again(path, record, frame, law, noise, drift):
+def _posed_again(
+    path: str | os.PathLike[str],
+    record: Mapping[str, Any],
+    frame: pd.DataFrame,
+    law: LawLike,
+    noise: NoiseLike | None,
+    drift: AbstractDrift | None,
+) -> Problem:
     """The problem that was fitted."""
     law = _law_of(path, record, law, frame)
     noise, drift = _noise_of(path, record["noise"], noise), _drift_of(path, record["drift"], drift)
@@ -102,7 +132,7 @@ def _posed_again(path, record, frame, law, noise, drift):
     return replace(problem, columns=record["columns"])
 
 
-def _noise_of(path, record, given):
+def _noise_of(path: str | os.PathLike[str], record: Mapping[str, Any], given: NoiseLike | None) -> Noise:
     """The noise that was fitted: its tails found by their name, or given and checked against the record."""
     name, form = record["tails"]
     tails = find_noise(given).tails if given is not None else NOISES.get(name)
@@ -116,7 +146,9 @@ def _noise_of(path, record, given):
     return Noise(**{**record, "tails": tails})
 
 
-def _drift_of(path, record, given):
+def _drift_of(
+    path: str | os.PathLike[str], record: Sequence[Any] | None, given: AbstractDrift | None
+) -> AbstractDrift | None:
     """The drift that was fitted: made again from its numbers, or given and checked against the record."""
     if record is None:
         return None
@@ -132,7 +164,9 @@ def _drift_of(path, record, given):
     return given
 
 
-def _law_of(path, record, law, frame):
+def _law_of(
+    path: str | os.PathLike[str], record: Mapping[str, Any], law: LawLike, frame: pd.DataFrame
+) -> Law:
     """The law that was fitted: found by its name, or given and checked against the record."""
     name = record["law"]
     if law is None and name not in LAWS:
@@ -157,7 +191,7 @@ def _law_of(path, record, law, frame):
     return found.with_priors(**{site: prior_from(spec) for site, spec in saved.items()})
 
 
-def _said(priors):
+def _said(priors: Mapping[str, Any]) -> str:
     """Priors in a message: `alpha Normal(loc=0, scale=1)`."""
     words = [
         f"{site} {name}({', '.join(f'{arg}={v:g}' for arg, _, value in values for v in value)})"
@@ -166,7 +200,7 @@ def _said(priors):
     return ", ".join(words) or "the law's own"
 
 
-def _fit_of(tree, record, problem):
+def _fit_of(tree: xarray.DataTree, record: Mapping[str, Any], problem: Problem) -> Fit:
     """The fit whose groups these are; what has no size is not in the file."""
     sites = {name: value.to_numpy() for name, value in tree["posterior"].data_vars.items()}
     latent = tree["latent"].data_vars if "latent" in tree.children else {}
@@ -186,7 +220,7 @@ def _fit_of(tree, record, problem):
     )
 
 
-def _tuples(value):
+def _tuples(value: Any) -> Any:
     """JSON's lists as the tuples that they were."""
     if isinstance(value, dict):
         return {name: _tuples(item) for name, item in value.items()}

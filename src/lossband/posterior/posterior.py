@@ -1,8 +1,11 @@
 """Posterior: what a fit returns. A weighted mixture of fits: draws, diagnostics, forecasts, files."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,23 @@ from .bands import Forecast
 from .fit_result import Fit
 from .forecast import KINDS, draw_losses
 from .health import worst
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    import xarray
+    from numpy.typing import ArrayLike
+
+    from ..errors import Note
+    from ..laws import Law
+    from ..model.problem import Problem
+    from ..planning.allocation import Bounds, CostLike, Plan
+    from ..runs.table import RunsLike
+    from .forecast import Draws, Kind
+    from .health import Health
 
 
 @dataclass(frozen=True)
@@ -30,17 +50,17 @@ class Posterior(Forecast):
     density is the exact mixture over all draws of all fits.
     """
 
-    fits: Mapping[str, "Fit | Posterior"]
+    fits: Mapping[str, Fit | Posterior]
     weights: Mapping[str, float]
-    notes: tuple = ()
+    notes: tuple[Note, ...] = ()
 
     @classmethod
-    def of(cls, fit):
+    def of(cls, fit: Fit) -> Posterior:
         """The posterior of one fit alone."""
         return cls({"fit": fit}, {"fit": 1.0})
 
     @cached_property
-    def parts(self):
+    def parts(self) -> dict[str, tuple[float, Fit]]:
         """The fits at the bottom of the mixture, name -> (weight, `Fit`)."""
         found = {}
         for name, fit in self.fits.items():
@@ -51,37 +71,37 @@ class Posterior(Forecast):
         return found
 
     @cached_property
-    def mixed(self):
+    def mixed(self) -> dict[str, tuple[float, Fit]]:
         """Those of them that have a part in the forecast: their weights are above zero."""
         return {name: part for name, part in self.parts.items() if part[0] > 0}
 
     @cached_property
-    def problem(self):
+    def problem(self) -> Problem:
         """The problem of the law with the most inputs: its training rows are every law's."""
         return widest(fit.problem for _, fit in self.mixed.values())
 
     @property
-    def law(self):
+    def law(self) -> Law:
         """The law of that problem."""
         return self.problem.model.law
 
     @property
-    def seed(self):
+    def seed(self) -> int:
         """The seed of the fit."""
         return next(iter(self.parts.values()))[1].seed
 
     @cached_property
-    def coefficients(self):
+    def coefficients(self) -> list[str]:
         """Names of the law's own coefficients."""
         return coefficients(self.problem)
 
     @cached_property
-    def health(self):
+    def health(self) -> Health:
         """The worst of the fits' diagnostics."""
         return worst([fit.health for _, fit in self.mixed.values()])
 
     @cached_property
-    def sites(self):
+    def sites(self) -> dict[str, np.ndarray]:
         """Site -> draws of the mixture, `(chain, draw)`, in the order of the samples of `draws`.
 
         A coefficient that only some of the fits have takes the value at which theirs are those of the others:
@@ -89,7 +109,7 @@ class Posterior(Forecast):
         """
         every = {name: value for _, fit in self.parts.values() for name, value in fit.draws.sites.items()}
 
-        def of_one(problem, draws):
+        def of_one(problem: Problem, draws: Draws) -> dict[str, np.ndarray]:
             absent = {
                 name: np.full((len(draws), *value.shape[1:]), self.law.absent.get(name, 0.0))
                 for name, value in every.items()
@@ -101,7 +121,7 @@ class Posterior(Forecast):
             for name, value in self.assembled(of_one).items()
         }
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """What was fitted to what, and whether it can be trusted."""
         chains, draws = next(iter(self.parts.values()))[1].shape
         mixed = ", ".join(f"{name} {weight:.2f}" for name, (weight, _) in self.parts.items())
@@ -112,7 +132,7 @@ class Posterior(Forecast):
         return "\n".join([about + of, str(self.health), *map(str, self.notes)])
 
     @property
-    def cited(self):
+    def cited(self) -> str:
         """Name of the fit whose coefficients are the law's.
 
         The first that takes the law as exact, or the first of all.
@@ -120,7 +140,7 @@ class Posterior(Forecast):
         exact = [name for name, (_, fit) in self.parts.items() if fit.exact]
         return [*exact, *self.parts][0]
 
-    def summary(self, *, level=0.9):
+    def summary(self, *, level: float = 0.9) -> Table:
         """ArviZ's table of coefficients, derived quantities and scales.
 
         Median, mean, sd, interval, ESS, R-hat.
@@ -144,7 +164,9 @@ class Posterior(Forecast):
             )
         return Table(pd.concat(tables, names=["fit", "site"]), f"{self.health}\n{cite}.")
 
-    def draws(self, new, *, kind="observation", columns=None):
+    def draws(
+        self, new: RunsLike | NewRows, *, kind: Kind = "observation", columns: Mapping[str, str] | None = None
+    ) -> xarray.DataArray:
         """Draws of the loss at new rows, as an xarray of dimensions (sample, row), in the training unit.
 
         Args:
@@ -161,7 +183,7 @@ class Posterior(Forecast):
         )
         return xarray.DataArray(losses, dims=("sample", "row"), name="loss", attrs={"kind": kind})
 
-    def log_score(self, real, *, columns=None):
+    def log_score(self, real: RunsLike | NewRows, *, columns: Mapping[str, str] | None = None) -> np.ndarray:
         """Log predictive density of measured losses, `(row,)`, in nats per unit of the loss.
 
         The exact mixture.
@@ -174,7 +196,16 @@ class Posterior(Forecast):
         scores = [np.log(w) + fit.log_score(rows) for w, fit in self.mixed.values()]
         return np.logaddexp.reduce(scores)
 
-    def optimal(self, flops, *, cost=None, inference_tokens=0.0, bounds=None, at=None, levels=(0.9,)):
+    def optimal(
+        self,
+        flops: ArrayLike,
+        *,
+        cost: CostLike = None,
+        inference_tokens: float = 0.0,
+        bounds: Bounds | None = None,
+        at: Mapping[str, float] | None = None,
+        levels: Sequence[float] = (0.9,),
+    ) -> Plan:
         """The compute-optimal split of budgets between params, tokens (and loops), as a `lossband.Plan`.
 
         Args:
@@ -199,7 +230,7 @@ class Posterior(Forecast):
         return allocate(self, flops, **options)
 
     @cached_property
-    def data(self):
+    def data(self) -> xarray.DataTree:
         """Everything as an xarray DataTree with ArviZ's groups.
 
         The fits stand one after another along `chain`, whose coordinate `fit` names them:
@@ -212,7 +243,7 @@ class Posterior(Forecast):
 
         return joined({name: fit for name, (_, fit) in self.mixed.items()}, self)
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the posterior to one netCDF file; `lossband.load` reads it and predicts bit for bit.
 
         It is written aside and moved into place: whoever looks finds the old file or the new one, whole.
@@ -227,7 +258,7 @@ class Posterior(Forecast):
 
         return write(self, path)
 
-    def assembled(self, function, paired=None):
+    def assembled(self, function: Callable[..., Any], paired: pd.DataFrame | None = None) -> Any:
         """What `function(problem, draws)` gives for each fit's draws, in the order of the mixture.
 
         Args:
@@ -248,7 +279,7 @@ class Posterior(Forecast):
         return _placed(found)
 
     @cached_property
-    def _shape(self):
+    def _shape(self) -> tuple[int, ...]:
         """Chains and draws of the mixture.
 
         As many of each as the fits have, or one chain where they differ.
@@ -259,7 +290,7 @@ class Posterior(Forecast):
         return 1, min(chains * draws for chains, draws in shapes)
 
     @cached_property
-    def _picked(self):
+    def _picked(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Name -> (positions of its draws that the mixture takes, their places in the mixture)."""
         chains, length = self._shape
         counts = shares([weight for weight, _ in self.mixed.values()], length)
@@ -283,7 +314,11 @@ class Posterior(Forecast):
 Average = Posterior  # what `lossband.average` returns, by the name that it had
 
 
-def mixture(fits, weights=None, notes=()):
+def mixture(
+    fits: Mapping[str, Fit] | Mapping[str, Posterior],
+    weights: Mapping[str, float] | pd.Series | None = None,
+    notes: Iterable[Note] = (),
+) -> Posterior:
     """A `Posterior` of several fits or posteriors.
 
     Args:
@@ -307,7 +342,7 @@ def mixture(fits, weights=None, notes=()):
     return Posterior(dict(fits), shared, tuple(dict.fromkeys(notes)))
 
 
-def shares(weights, total):
+def shares(weights: Sequence[float], total: int) -> np.ndarray:
     """Whole numbers proportional to weights that sum to `total`: by largest remainders."""
     wanted = np.asarray(weights, dtype=float) / np.sum(weights) * total
     counts = np.floor(wanted + 1e-9).astype(int)
@@ -316,7 +351,7 @@ def shares(weights, total):
     return counts
 
 
-def _placed(found):
+def _placed(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """One array of the parts' rows at their places."""
     total = sum(len(places) for places, _ in found)
     first = np.asarray(found[0][1])
@@ -331,12 +366,12 @@ class Table(pd.DataFrame):
 
     _metadata = ["health"]
 
-    def __init__(self, data=None, health="", **kwargs):
+    def __init__(self, data: Any = None, health: str = "", **kwargs: Any) -> None:
         """The table of `data`, with `health` to be printed above it."""
         super().__init__(data, **kwargs)
         self.health = health
 
-    def __str__(self):
+    def __str__(self) -> str:
         """The health, then the table."""
         return f"{self.health}\n\n{self.to_string(float_format=lambda x: f'{x:.4g}')}"
 

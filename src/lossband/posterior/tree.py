@@ -3,22 +3,36 @@
 Its fits along the chains for ArviZ, or one after another for a file.
 """
 
+from __future__ import annotations
+
 import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .._files import replacing
 from ..errors import InputError
 
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    import xarray
+
+    from .fit_result import Fit
+    from .posterior import Posterior
+
+
 FORMAT = 5  # of the saved file; `lossband.load` refuses any other
 PACKAGES = ("lossband", "jax", "numpyro", "arviz", "xarray", "numpy")
 BY_CHAIN = ("posterior", "sample_stats", "log_likelihood", "posterior_predictive", "latent", "prior")
 
 
-def joined(fits, post):
+def joined(fits: Mapping[str, Fit], post: Posterior) -> xarray.DataTree:
     """The groups of several fits along `chain`, with a coordinate `fit` on it.
 
     A variable that a fit lacks takes the value that `Posterior.sites` gives it, in the prior too, whose draws
@@ -48,7 +62,9 @@ def joined(fits, post):
     return tree
 
 
-def _along_chains(datasets, absent, labels):
+def _along_chains(
+    datasets: Sequence[xarray.Dataset], absent: Mapping[str, float], labels: np.ndarray
+) -> xarray.Dataset:
     """Datasets of several fits along `chain`, what one lacks at its value in `absent`, or 0."""
     import xarray
 
@@ -61,7 +77,7 @@ def _along_chains(datasets, absent, labels):
     return whole.assign_coords(chain=np.arange(len(labels)), fit=("chain", labels))
 
 
-def _in_chains(prior, chains):
+def _in_chains(prior: xarray.Dataset, chains: int) -> xarray.Dataset:
     """Draws from the prior, one chain of them, cut into several."""
     import xarray
 
@@ -74,12 +90,12 @@ def _in_chains(prior, chains):
     return whole.assign_coords(chain=np.arange(chains))
 
 
-def _constant(example, value):
+def _constant(example: xarray.DataArray, value: float) -> xarray.DataArray:
     """A variable of the same form with one value throughout."""
     return (example * 0 + value).astype(example.dtype)
 
 
-def whole_record(post):
+def whole_record(post: Posterior) -> dict[str, Any]:
     """What makes a posterior again: the record of its first fit, and of the mixture."""
     fits = [fit for _, fit in post.parts.values()]
     numbers = {id(fit): number for number, fit in reversed(list(enumerate(fits)))}
@@ -92,7 +108,7 @@ def whole_record(post):
     }
 
 
-def _structure(post, numbers):
+def _structure(post: Posterior, numbers: Mapping[int, int]) -> dict[str, Any]:
     """A mixture as plain data, its fits by number."""
     fits = {
         name: numbers[id(fit)] if id(fit) in numbers else _structure(fit, numbers)
@@ -105,7 +121,7 @@ def _structure(post, numbers):
     }
 
 
-def write(post, path):
+def write(post: Posterior, path: str | os.PathLike[str]) -> Path:
     """Write a posterior.
 
     The first fit's groups at the root of the file, those of the others in groups `fit_1`, `fit_2`, ...

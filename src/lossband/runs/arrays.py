@@ -12,6 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
+Array = jax.Array | np.ndarray  # before a program, inside it, or after it
 # the package computes in float64, whatever its user's JAX does
 double = functools.partial(jax.enable_x64, True)
 FAR = 1e6  # "no row before": e^-FAR is 0, and unlike infinity its derivatives are 0 too

@@ -1,6 +1,7 @@
 """The table a user brings: one row per measurement, checked once, where it enters."""
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -33,12 +34,16 @@ INPUTS = {
     "aspect_ratio": "d_model / n_layer",
     "head_dim": "d_model / n_head",
 }
+# a table as users have it: a frame or what pandas makes one of, or the path of a file
+RunsLike = (
+    pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]] | np.ndarray | str | os.PathLike[str]
+)
 LABELS = ("run", "family")
 MEASURED = ("loss", "loss_se")
 VOCABULARY = (*LABELS, *MEASURED, *INPUTS)
 
 
-def read_runs(runs: Any, *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+def read_runs(runs: RunsLike, *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     """The user's table under lossband's column names, as a new frame: whoever reads on reads this one.
 
     Args:
