@@ -6,9 +6,11 @@ import shlex
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lossband as lb
+from lossband.importers import READERS
 from lossband.laws.law import LAWS
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +30,7 @@ def blocks(page):
 
 def run(code, page, names=None):
     """The names that a block leaves behind."""
-    names = {} if names is None else names
+    names = {"__name__": "page"} | (names or {})
     exec(compile(code, page, "exec"), names)
     return names
 
@@ -68,6 +70,58 @@ def test_the_law_on_the_page_is_a_law(page):
         assert LAWS["ours"] is names["ours"]
     finally:
         LAWS.pop("ours")  # other tests go over every law
+
+
+@pytest.fixture(scope="module")
+def contributed():
+    """What the blocks of CONTRIBUTING define, each run by itself, as a newcomer would write them."""
+    found = {}
+    for block in blocks("CONTRIBUTING.md"):
+        found |= run(block, "CONTRIBUTING.md")
+    LAWS.pop("ours")
+    return found
+
+
+QUICK = dict(num_warmup=150, num_samples=100, seed=0, progress=False)
+
+
+def test_the_law_that_contributing_adds_is_fitted_and_takes_another_prior(contributed, grid):
+    post = lb.fit(grid, contributed["steeper"], drift=None, **QUICK)
+    assert set(post.coefficients) == {"E", "A", "alpha", "B", "beta", "t"}
+    assert (post.sites["alpha"] < 1).all() and post.health.rhat_max < 1.1
+
+
+def test_the_noise_that_contributing_adds_is_fitted_saved_and_loaded(contributed, grid, tmp_path):
+    noise = contributed["Skewed"]()
+    post = lb.fit(grid, "chinchilla", noise=noise, drift=None, **QUICK)
+    assert post.health.rhat_max < 1.1
+    again = lb.load(post.save(tmp_path / "post.nc"), noise=noise)
+    np.testing.assert_array_equal(again.draws(grid), post.draws(grid))
+
+
+def test_the_drift_that_contributing_adds_is_in_half_of_the_draws(contributed, grid):
+    post = lb.fit(grid, "chinchilla", drift=contributed["Tilt"](), **QUICK)
+    assert list(post.fits) == ["drift", "no drift"] and "tilt" in post.fits["drift"].sites
+    assert post.health.rhat_max < 1.1
+    beyond = post.predict(grid.assign(params=grid.params * 100), kind="mean")
+    assert (beyond["sd"] > post.predict(grid, kind="mean")["sd"].max()).any()
+
+
+def test_the_importer_that_contributing_adds_reads_a_log(contributed, tmp_path, monkeypatch):
+    log = tmp_path / "pilot.jsonl"
+    log.write_text("".join(f'{{"step": {s}, "loss": {4 - s / 10}, "lr": 0.001}}\n' for s in (1, 2, 3, 2, 3)))
+    assert contributed["is_one"](log) and not contributed["is_one"](tmp_path)
+    monkeypatch.setitem(READERS, "lines", contributed["read_logs"])
+    found = lb.import_runs(log, format="lines", constants={"params": 1e8})
+    assert found.frame["step"].tolist() == [1, 2, 3] and found.frame["run"].unique().tolist() == ["pilot"]
+    assert found.frame["loss"].tolist() == pytest.approx([3.9, 3.8, 3.7])
+    assert {note.code for note in found.notes} <= {"resumed", "duplicates"} and found.notes
+
+
+def test_the_cost_that_contributing_adds_splits_a_budget(contributed, plain_post):
+    plan = plain_post.optimal(1e20, cost=contributed["recomputing"])
+    row = plan.frame.iloc[0]
+    assert row["tokens_median"] * row["params_median"] == pytest.approx(1e20 / 8, rel=0.05)
 
 
 def codes():
@@ -113,6 +167,7 @@ def test_links_between_pages_lead_somewhere():
 
 def test_what_the_pages_name_is_there():
     """Public functions, methods of a posterior, modules with their names, files, and options of the shell."""
+    known = {*dir(lb.Posterior), *lb.Posterior.__dataclass_fields__}
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         if page.name == "CHANGELOG.md":  # it names what is gone, too
@@ -120,7 +175,7 @@ def test_what_the_pages_name_is_there():
         for name in re.findall(r"\b(?:lb|lossband)\.([A-Za-z_]+)\(", text):
             assert hasattr(lb, name), f"{page.name} names lb.{name}"
         for name in re.findall(r"\bpost\.([a-z_]+)", text):
-            assert hasattr(lb.Posterior, name), f"{page.name} names post.{name}"
+            assert name in known, f"{page.name} names post.{name}"
         for name in re.findall(r"`(?:src/lossband|tests|benchmarks|examples)/[\w/.-]+`", text):
             assert (ROOT / name.strip("`")).exists(), f"{page.name} names {name}"
         for name in re.findall(r"-m (benchmarks[\w.]*)", text):
