@@ -52,7 +52,7 @@ def compare(
         progress: of the refits, as in `fit_many`.
 
     Returns:
-        a frame, one row a law, the heaviest first: `weight`, the stacking weight; for rows hidden above the
+        a frame, one row per law, the heaviest first: `weight`, the stacking weight; for rows hidden above the
         cut-offs `future_elpd` (mean log score of ln loss a row, nats) with its standard error
         `future_elpd_se`, `future_behind` (how far behind the best law) and `future_behind_se`, `future_crps`,
         `future_cover_50`, `future_cover_90`, `future_rows`; the same with `run_` for leave-run-out; `notes`.
@@ -162,7 +162,7 @@ def averaged_many(
 
 
 def _columns(scores, scheme):
-    """A scheme's part of the table, one row a law."""
+    """A scheme's part of the table, one row per law."""
     rows = scores[scores["scheme"] == scheme]
     names = {"crps": "crps", "inside_50": "cover_50", "inside_90": "cover_90"}
     columns = [f"{scheme}_{c}" for c in ("elpd", "elpd_se", "behind", "behind_se", *names.values(), "rows")]

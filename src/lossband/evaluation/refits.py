@@ -18,7 +18,7 @@ SCORES = ("log_score", "crps", "inside_50", "inside_90")
 
 
 def future(problems, cuts):
-    """Which rows leave-future-out hides: masks `(row,)`, one a cut-off in compute, at most `cuts` of them.
+    """Which rows leave-future-out hides: masks `(row,)`, one per cut-off in compute, at most `cuts` of them.
 
     Cut-offs fall into the widest gaps of ln compute, at least a tenth of a decade apart. Each leaves every
     law of `problems` twice as many rows as it has coefficients, and three values of each of its inputs; they
@@ -33,7 +33,7 @@ def future(problems, cuts):
 
 
 def runs_out(frame, problems, group, folds, seed):
-    """Which rows leave-run-out hides: masks `(row,)`, one a fold of whole groups.
+    """Which rows leave-run-out hides: masks `(row,)`, one per fold of whole groups.
 
     Folds that leave too little are left out.
     """
@@ -60,8 +60,8 @@ def hidden_scores(sets, plans, sampler, **options):
         options: of `lossband.inference.batches.sample`: seed, batch, progress.
 
     Returns:
-        a list of frames, one row a hidden row, law, scheme and cut: `law`, `scheme`, `cut`, `row`, `run` and
-        the scores of ln loss; and law -> how many of its refits have an R-hat above 1.05.
+        a list of frames, one row per hidden row, law, scheme and cut: `law`, `scheme`, `cut`, `row`, `run`
+        and the scores of ln loss; and law -> how many of its refits have an R-hat above 1.05.
     """
     scores, ill = [[] for _ in sets], {}
     for name in dict.fromkeys(name for problems in sets for name in problems):

@@ -1,7 +1,4 @@
-"""Batches.
-
-Problems of one model and size together in one program, here or by an executor, kept in a folder.
-"""
+"""Fit problems in batches: one model and size in one program, here or by an executor, kept in a folder."""
 
 import os
 import warnings
@@ -30,7 +27,7 @@ from .store import TRACING, keep_compiled
 
 # of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
 SHARPNESS = 2.7
-BLOCK = 100  # draws a call of the compiled program: the unit of the progress bar
+BLOCK = 100  # draws per call of the compiled program: the unit of the progress bar
 
 
 def sample(problems, sampler, *, seed=0, progress=None, batch=16, executor=None, folder=None):

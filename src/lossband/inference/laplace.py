@@ -1,6 +1,6 @@
-"""The quick answer.
+"""The Laplace approximation.
 
-Draws from a heavy-tailed fit to the mode, corrected by importance, with their Pareto k.
+Draws from a multivariate Student-t at the mode, corrected by importance, with their Pareto k.
 """
 
 import jax
@@ -10,13 +10,13 @@ import numpy as np
 from .coordinates import Space
 from .mode import integrated
 
-NU = 7.0  # degrees of freedom of the proposal: heavier than the posterior, so that no weight runs away
+NU = 7.0  # degrees of freedom of the proposal: heavier than the posterior, so that few weights dominate
 
 
 def propose(model, runs, measured, centre, factor, key, count):
     """Draws from a multivariate Student-t at the mode, and the log of their importance weights.
 
-    Where heavy tails are a mixture, it stays as it was at the mode: this is the quick answer.
+    Where heavy tails are a mixture, it stays as it was at the mode.
 
     Returns:
         `(count, d)` coordinates, `(count, k)` linear weights given them, and `(count,)` log importance

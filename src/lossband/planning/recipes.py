@@ -1,7 +1,4 @@
-"""Recipes.
-
-Two ways of training compared by one joint fit, as a loss, as compute, and as an order that may flip.
-"""
+"""Recipes: ways of training compared by one joint fit, in loss, in compute, and where their order flips."""
 
 import functools
 from dataclasses import dataclass
@@ -41,7 +38,7 @@ class Comparison:
     def draws(self, new):
         """Draws of the expected loss (law and drift) of every recipe, xarray of (recipe, sample, row).
 
-        The drift is the same for all recipes, so it is in the losses and hardly in their differences.
+        The drift is the same for all recipes, so it nearly cancels in their differences.
         """
         import xarray
 
@@ -61,8 +58,8 @@ class Comparison:
             levels: of the equal-tailed intervals.
 
         Returns:
-            a frame, one row a row: inputs, `median`, `lo_90`, `hi_90`, ..., and `prob_b_better`, P(loss b <
-                loss a).
+            a frame, one row per row of `new`: inputs, `median`, `lo_90`, `hi_90`, ..., and `prob_b_better`,
+            P(loss b < loss a).
         """
         a, b = self._pair(pair)
         losses = self.draws(new)
@@ -153,9 +150,9 @@ def compare_recipes(a, b, *more, law=None, names=None, pool=0.1, floor=0.0, apar
     """Fit recipes together, with shared or partly pooled exponents, to compare them where neither was run.
 
     Args:
-        a: tables of runs, one a recipe, as in `fit`.
-        b: tables of runs, one a recipe, as in `fit`.
-        more: tables of runs, one a recipe, as in `fit`.
+        a: tables of runs, one per recipe, as in `fit`.
+        b: tables of runs, one per recipe, as in `fit`.
+        more: tables of runs, one per recipe, as in `fit`.
         law: of one recipe, as in `fit`.
         names: of the recipes; "a", "b", ... by default.
         pool: log-width of the factor between two recipes' exponents: 0 shares them (then no order of two
