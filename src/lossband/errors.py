@@ -12,7 +12,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, what: str, hint: str) -> None:
-        """`what` went wrong, with what was expected and what was found; `hint` says what to do about it."""
+        """`what` went wrong, with what was expected and what was found; `hint` says how to mend it."""
         super().__init__(f"{what} {hint}")
         self.what, self.hint = what, hint
 

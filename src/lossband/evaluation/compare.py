@@ -162,7 +162,7 @@ def averaged_many(
 
 
 def _columns(scores, scheme):
-    """A scheme's part of the table, one row per law."""
+    """A scheme's part of the table, one row a law."""
     rows = scores[scores["scheme"] == scheme]
     names = {"crps": "crps", "inside_50": "cover_50", "inside_90": "cover_90"}
     columns = [f"{scheme}_{c}" for c in ("elpd", "elpd_se", "behind", "behind_se", *names.values(), "rows")]

@@ -18,7 +18,7 @@ SCORES = ("log_score", "crps", "inside_50", "inside_90")
 
 
 def future(problems, cuts):
-    """Which rows leave-future-out hides: masks `(row,)`, one per cut-off in compute, at most `cuts` of them.
+    """Which rows leave-future-out hides: masks `(row,)`, one a cut-off in compute, at most `cuts` of them.
 
     Cut-offs fall into the widest gaps of ln compute, at least a tenth of a decade apart. Each leaves every
     law of `problems` twice as many rows as it has coefficients, and three values of each of its inputs; they
@@ -33,7 +33,7 @@ def future(problems, cuts):
 
 
 def runs_out(frame, problems, group, folds, seed):
-    """Which rows leave-run-out hides: masks `(row,)`, one per fold of whole groups.
+    """Which rows leave-run-out hides: masks `(row,)`, one a fold of whole groups.
 
     Folds that leave too little are left out.
     """

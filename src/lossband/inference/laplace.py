@@ -10,7 +10,7 @@ import numpy as np
 from .coordinates import Space
 from .mode import integrated
 
-NU = 7.0  # degrees of freedom of the proposal: heavier than the posterior, so that few weights dominate
+NU = 7.0  # degrees of freedom of the proposal: heavier than the posterior, so that no weight runs away
 
 
 def propose(model, runs, measured, centre, factor, key, count):

@@ -119,7 +119,7 @@ class Outlook(Forecast):
         return self.posterior.draws(self.ahead if new is None else new, kind=kind, columns=columns)
 
     def curve(self, *, kind="observation", levels=LEVELS):
-        """The band from now to the end, a frame with a row per point of `ahead`."""
+        """The band from now to the end, a frame with a row a point of `ahead`."""
         return self.predict(self.ahead, kind=kind, levels=levels)
 
     def end(self, *, kind="observation", levels=LEVELS):

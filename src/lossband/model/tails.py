@@ -123,7 +123,10 @@ class StudentT(Tails):
         return gamma / ((self.nu + t**2) / 2)
 
     def expected_mixture(self, t2):
-        """Expected lambda given the squared scatter over its scale (Lange et al. 1989, eq. 3: the E-step)."""
+        """Expected lambda given the squared scatter over its scale: the E-step of Lange et al. 1989, eq.
+
+        3.
+        """
         return (self.nu + 1) / (self.nu + t2)
 
     def information(self):

@@ -49,7 +49,7 @@ def load(path, law=None, *, noise=None, drift=None):
 
 
 def _count(mixed):
-    """How many fits a mixture is made of."""
+    """How many fits a mixture has at its bottom."""
     return sum(1 if isinstance(fit, int) else _count(fit) for fit in mixed["fits"].values())
 
 
