@@ -1,4 +1,4 @@
-"""Backtest: hide the largest runs that there are, fit the rest, and see whether the bands told the truth."""
+"""Backtest: hide the largest runs, fit the rest, and count how often the bands cover what was hidden."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class Backtest:
     """Forecasts of hidden rows, and how they did.
 
-    frame: one row a hidden measurement and cut-off: `hidden` (how many values of `by` were hidden, or which
+    frame: one row per hidden measurement and cut-off: `hidden` (how many values of `by` were hidden, or which
         share), the run and inputs, `loss`, the band's columns, `extrapolation` in decades, and the scores of
         ln loss: `pit`, `crps`, `log_score` (the exact mixture over the draws), `bias` (ln median - ln loss:
         above zero the forecast is too high), and `inside_50`, `inside_90`, ...

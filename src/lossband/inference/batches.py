@@ -1,7 +1,4 @@
-"""Batches.
-
-Problems of one model and size together in one program, here or by an executor, kept in a folder.
-"""
+"""Fit problems in batches: one model and size in one program, here or by an executor, kept in a folder."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ if TYPE_CHECKING:
 
 # of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
 SHARPNESS = 2.7
-BLOCK = 100  # draws a call of the compiled program: the unit of the progress bar
+BLOCK = 100  # draws per call of the compiled program: the unit of the progress bar
 
 
 def sample(

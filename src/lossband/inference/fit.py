@@ -52,15 +52,16 @@ def fit(
     """Fit a loss law to measured runs and return its posterior.
 
     Args:
-        runs: one row a measurement: a frame, or the path of a CSV file, with `loss` and the law's inputs, and
-            optionally `run` (label), `loss_se` (known standard error). Columns as in `lossband.VOCABULARY`.
+        runs: one row per measurement: a frame, or the path of a CSV file, with `loss` and the law's inputs,
+            and optionally `run` (label), `loss_se` (known standard error). Columns as in
+            `lossband.VOCABULARY`.
         law: a name, a `Law`, or any NumPyro function of the runs. By default `capped` for a table with params
             and tokens, and `power_saturated` for one with a single input.
         noise: "student-t" or "normal" noise on ln loss, with "+run" (run effects) and "+ou"
             (autocorrelation).
         drift: "default", None for no departure from the law, or a `Drift` with other priors.
-        num_warmup: draws a chain.
-        num_samples: draws a chain.
+        num_warmup: draws per chain that the sampler adapts in; they are dropped.
+        num_samples: draws per chain that are kept.
         num_chains: chains, all advanced together.
         seed: same seed, same draws.
         method: "nuts", or "laplace" for a quick answer: draws around the mode, corrected by importance; its

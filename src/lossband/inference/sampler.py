@@ -23,7 +23,7 @@ class Sampler:
     num_warmup: draws of each chain that the sampler learns from and drops.
     num_samples: draws of each chain that are kept.
     num_chains: chains.
-    method: "nuts", or "laplace" for a quick answer corrected by importance.
+    method: "nuts", or "laplace" for a quick approximation corrected by importance.
     """
 
     num_warmup: int = 400

@@ -1,6 +1,4 @@
-"""The store.
-
-Traced programs kept on disk, so that a new process neither traces nor lowers what an earlier one did.
+"""Traced programs kept on disk: a new process neither traces nor lowers what an earlier one did.
 
 A program is kept under a hash of everything that it was traced from: the model's computation (its jaxpr, not
 the names or sources that led to it), this package's sources, the versions of the libraries, JAX's settings,

@@ -113,7 +113,7 @@ def _rest(
                     "Give the schedule of the whole run, or add lr to the log.",
                 )
             table = table.assign(lr=np.interp(table[clock], plan[clock], plan["lr"]))
-            notes.append(Note("lr-planned", "the log has no lr: that of the schedule stands in for it."))
+            notes.append(Note("lr-planned", "the log has no lr: that of the schedule is used."))
         if plan[clock].iloc[-1] < until:
             raise InputError(
                 f"the schedule ends at {clock} {plan[clock].iloc[-1]:g}, before until={until:g}.",
@@ -133,7 +133,7 @@ def _rest(
             notes.append(Note("lr-held", text))
         else:
             text = (
-                "the log has no lr: the band is of a run whose learning rate goes on as it did. A run "
+                "the log has no lr: the band is for a run whose learning rate does not change. A run "
                 "whose learning rate still decays ends below it. Add lr, and schedule=."
             )
             notes.append(Note("no-lr", text))

@@ -1,7 +1,4 @@
-"""A run in progress.
-
-Where it will end, and when it reaches a loss, from the part of its log that there is.
-"""
+"""A run in progress: where it will end, and when it reaches a loss, from its log so far."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Cost.
-
-What a run of N parameters, D tokens and T loops takes in FLOPs, and how many tokens a budget buys.
-"""
+"""Cost in FLOPs of a run of N parameters, D tokens and T loops, and how many tokens a budget buys."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,13 +23,13 @@ class Cost:
         6ND:    C = 6 N D   + 2 N I
         6NDT:   C = 6 N D T + 2 N T I
 
-    6 FLOPs a parameter and token in training and 2 in inference (Kaplan et al. 2020, arXiv:2001.08361, table
-    1), with I the tokens that the model will read or write in its life; each of T loops applies all N
+    6 FLOPs per parameter and token in training and 2 in inference (Kaplan et al. 2020, arXiv:2001.08361,
+    table 1), with I the tokens that the model will read or write in its life; each of T loops applies all N
     parameters once more.
 
     kind: "6ND", "6NDT" or a function of (params, tokens) or (params, tokens, loops) in jax.numpy, which rises
         in tokens.
-    inference_tokens: I; a function takes care of its own.
+    inference_tokens: I; a function counts its own.
     """
 
     kind: Literal["6ND", "6NDT"] | Callable[..., Any]
@@ -78,5 +75,7 @@ def find_cost(wanted: CostLike, inference_tokens: float, looped: bool) -> Cost:
             "Leave it out for 6ND (6NDT for a law with loops).",
         )
     if callable(wanted) and inference_tokens:
-        raise InputError("inference_tokens= stands beside a cost function.", "Let the function count them.")
+        raise InputError(
+            "inference_tokens= cannot be combined with a cost function.", "Let the function count them."
+        )
     return Cost(wanted, float(inference_tokens), looped)

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 class NextRun:
     """Which run to do next.
 
-    chosen: one row a run, in the order of choice: the candidate's columns, `cost`, `reduction` (the share of
-        the target's present variance that it takes away), `per_cost`, and `sd_after`, the target's sd once
+    chosen: one row per run, in the order of choice: the candidate's columns, `cost`, `reduction` (the share
+        of the target's present variance that it takes away), `per_cost`, and `sd_after`, the target's sd once
         all so far are seen.
     candidates: the same for every candidate as the first choice, best first; `chosen` marks those taken.
     sd: of the target now; of ln loss or ln N for the targets named in `next_run`.
@@ -76,10 +76,10 @@ def next_run(
 
     Args:
         post: a `Posterior`.
-        candidates: rows of the law's inputs (a frame or CSV), one a run that could be done.
+        candidates: rows of the law's inputs (a frame or CSV), one per run that could be done.
         target: what is to be known: {"params": ..., "tokens": ...}, the ln of the expected loss there;
-            {"flops": C}, ln N* at that budget (see `Posterior.optimal`); or `(sample,)` values, one a draw of
-            the posterior, of anything else.
+            {"flops": C}, ln N* at that budget (see `Posterior.optimal`); or `(sample,)` values, one per draw
+            of the posterior, of anything else.
         cost: a column of `candidates`, "6ND", "6NDT", or a function as in `Posterior.optimal`; by default
             every run costs 1.
         count: at most so many runs.

@@ -1,7 +1,4 @@
-"""Recipes.
-
-Two ways of training compared by one joint fit, as a loss, as compute, and as an order that may flip.
-"""
+"""Recipes: ways of training compared by one joint fit, in loss, in compute, and where their order flips."""
 
 from __future__ import annotations
 
@@ -62,7 +59,7 @@ class Comparison:
     def draws(self, new: Rows) -> xarray.DataArray:
         """Draws of the expected loss (law and drift) of every recipe, xarray of (recipe, sample, row).
 
-        The drift is the same for all recipes, so it is in the losses and hardly in their differences.
+        The drift is the same for all recipes, so it nearly cancels in their differences.
         """
         import xarray
 
@@ -84,8 +81,8 @@ class Comparison:
             levels: of the equal-tailed intervals.
 
         Returns:
-            a frame, one row a row: inputs, `median`, `lo_90`, `hi_90`, ..., and `prob_b_better`, P(loss b <
-                loss a).
+            a frame, one row per row of `new`: inputs, `median`, `lo_90`, `hi_90`, ..., and `prob_b_better`,
+            P(loss b < loss a).
         """
         a, b = self._pair(pair)
         losses = self.draws(new)
@@ -188,9 +185,9 @@ def compare_recipes(
     """Fit recipes together, with shared or partly pooled exponents, to compare them where neither was run.
 
     Args:
-        a: tables of runs, one a recipe, as in `fit`.
-        b: tables of runs, one a recipe, as in `fit`.
-        more: tables of runs, one a recipe, as in `fit`.
+        a: tables of runs, one per recipe, as in `fit`.
+        b: tables of runs, one per recipe, as in `fit`.
+        more: tables of runs, one per recipe, as in `fit`.
         law: of one recipe, as in `fit`.
         names: of the recipes; "a", "b", ... by default.
         pool: log-width of the factor between two recipes' exponents: 0 shares them (then no order of two
