@@ -212,7 +212,11 @@ def _kept(path: Path | None, problem: Problem) -> Fit | None:
     if not path or not path.exists():
         return None
     model = problem.model
-    ((_, fit),) = load(path, law=model.law, noise=model.noise, drift=model.drift).parts.values()
+    try:
+        ((_, fit),) = load(path, law=model.law, noise=model.noise, drift=model.drift).parts.values()
+    except InputError as error:  # a damaged file, or an older format
+        warnings.warn(f"{error.what} This table is fitted again.", RuntimeWarning, stacklevel=2)
+        return None
     return replace(fit, problem=problem)
 
 
