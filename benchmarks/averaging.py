@@ -75,7 +75,7 @@ def main():
     parser.add_argument("--distance", action="append", help="only these distances")
     parser.add_argument("--cuts", type=int, default=4, help="cut-offs of leave-future-out, at most")
     parser.add_argument("--warmup", type=int, default=400)
-    parser.add_argument("--samples", type=int, default=500, help="draws a chain")
+    parser.add_argument("--samples", type=int, default=500, help="draws per chain")
     parser.add_argument("--batch", type=int, default=64, help="fits that run together")
     parser.add_argument(
         "--rows", type=int, default=0, help="pad to at least so many rows; 0: to the largest table's"

@@ -8,7 +8,7 @@
 Fit the smaller budgets of each sweep, forecast the larger ones, score ln loss. Scores are averaged within a
 split, then over the splits of a set, the sets of a group, and the groups, so that every sweep weighs the
 same. CRPS is a ratio to the plain law's on the same splits (geometric mean); the log score is a difference to
-it, in nats a row.
+it, in nats per row.
 """
 
 import argparse

@@ -134,7 +134,7 @@ def main():
     parser.add_argument("models", nargs="*", default=["default", "power", *RIVALS], choices=names)
     parser.add_argument("--domain", action="append", choices=DOMAINS.values(), help="only these domains")
     parser.add_argument(
-        "--num-samples", type=int, default=1000, help="draws a chain, four chains (lossband models)"
+        "--num-samples", type=int, default=1000, help="draws per chain, four chains (lossband models)"
     )
     parser.add_argument("--processes", type=int, default=1, help="curves that a rival fits at once")
     parser.add_argument("--data", default=DATA, help="folder of the public measurements")

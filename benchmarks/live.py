@@ -235,7 +235,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["logs", "split", "simulated"])
     parser.add_argument("--warmup", type=int, default=300)
-    parser.add_argument("--samples", type=int, default=500, help="draws a chain")
+    parser.add_argument("--samples", type=int, default=500, help="draws per chain")
     parser.add_argument("--batch", type=int, default=16, help="fits that run together")
     parser.add_argument("--only", default="", help="only the groups of logs whose name has this in it")
     parser.add_argument("--runs", type=int, default=200, help="simulated runs")

@@ -98,7 +98,7 @@ def main():
     parser.add_argument(
         "--score", action="store_true", help="forecast every split under the scales of the other groups"
     )
-    parser.add_argument("--num-samples", type=int, default=1000, help="draws a chain, of four chains")
+    parser.add_argument("--num-samples", type=int, default=1000, help="draws per chain, of four chains")
     parser.add_argument("--data", default=DATA, help="folder of the public measurements")
     parser.add_argument("--json", help="write every split's scores here")
     args = parser.parse_args()

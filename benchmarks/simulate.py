@@ -299,7 +299,7 @@ def main():
     parser.add_argument("--sims", type=int, default=500, help="data sets a case")
     parser.add_argument("--chunk", type=int, default=100, help="data sets a task")
     parser.add_argument("--batch", type=int, default=20, help="data sets fitted as one batch")
-    parser.add_argument("--num-samples", type=int, default=250, help="draws a chain, of four chains")
+    parser.add_argument("--num-samples", type=int, default=250, help="draws per chain, of four chains")
     parser.add_argument(
         "--processes", type=int, default=1, help="worker processes, which share the cores evenly"
     )

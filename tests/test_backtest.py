@@ -122,7 +122,7 @@ def test_misses_that_grow_with_the_distance_are_a_drift_too_tight(of_grid):
 
 def test_misses_of_some_runs_are_unequal_noise(of_grid):
     noisy = forged(of_grid, error=lambda far, run: 6.0 if run < 6 else 0.8, runs=20)
-    assert "the noise is not equal" in note(noisy)
+    assert "the noise is heteroscedastic" in note(noisy)
 
 
 def test_true_bands_of_many_sizes_draw_few_notes(of_grid):
@@ -148,7 +148,7 @@ def test_calibration_says_where_it_fails(of_grid):
 
 
 def test_calibration_catches_a_band_wider_than_need_be(of_grid):
-    assert "wider than it need be" in note(forged(of_grid, width=4.0))
+    assert "conservative, wider than needed" in note(forged(of_grid, width=4.0))
 
 
 def test_figures_of_calibration_show_what_the_table_says(of_grid):

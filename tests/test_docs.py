@@ -1,44 +1,127 @@
-"""The pages: their code runs, and every coded note and every law stands where it is explained."""
+"""The pages: their code runs, what they name exists, and every coded note and every law is explained."""
 
 import ast
 import re
+import shlex
+from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lossband as lb
+from lossband.importers import READERS
 from lossband.laws.law import LAWS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lossband"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+RUN_BELOW = {"README.md", "docs/tour.md", "docs/writing-a-law.md", "CONTRIBUTING.md"}
+
+
+def text_of(page):
+    return (ROOT / page).read_text(encoding="utf-8")
 
 
 def blocks(page):
     """Python blocks of a page."""
-    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.findall(r"```python\n(.*?)```", text_of(page), flags=re.DOTALL)
 
 
-def test_the_lines_of_the_readme_run(tmp_path, monkeypatch, capsys):
+def run(code, page, names=None):
+    """The names that a block leaves behind."""
+    names = {"__name__": "page"} | (names or {})
+    exec(compile(code, page, "exec"), names)
+    return names
+
+
+def test_every_page_with_code_is_run():
+    with_code = {str(page.relative_to(ROOT)) for page in PAGES if blocks(page)}
+    assert with_code == RUN_BELOW
+
+
+def test_the_readme_is_short_and_its_lines_forecast_a_csv(tmp_path, monkeypatch, capsys, grid):
     monkeypatch.chdir(tmp_path)
-    first = blocks("README.md")[0]
-    assert 10 <= len(first.strip().splitlines()) <= 20
-    names = {}
-    exec(compile(first, "README.md", "exec"), names)
+    grid[["params", "tokens", "loss"]].to_csv("runs.csv", index=False)
+    assert len(text_of("README.md").splitlines()) <= 120
+    (block,) = blocks("README.md")
+    assert len(block.strip().splitlines()) <= 6
+    post = run(block, "README.md")["post"]
+    said = capsys.readouterr().out
+    assert "R-hat" in said and "lo_90" in said and post.law.name == "capped"
+
+
+def test_the_lines_of_the_tour_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("docs/tour.md")
+    assert 10 <= len(block.strip().splitlines()) <= 20
+    names = run(block, "docs/tour.md")
     assert "R-hat" in capsys.readouterr().out
     assert {"lo_90", "hi_90", "extrapolation"} <= set(names["band"])
     assert lb.load("looped.nc").law.name == "looped"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/writing-a-law.md"])
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/writing-a-law.md"])
 def test_the_law_on_the_page_is_a_law(page):
     (block,) = [block for block in blocks(page) if "@lb.law" in block]
-    names = {"lb": lb}
-    exec(compile(block, page, "exec"), names)
+    names = run(block, page, {"lb": lb})
     try:
         assert names["ours"].inputs == ("params", "tokens")
         assert LAWS["ours"] is names["ours"]
     finally:
         LAWS.pop("ours")  # other tests go over every law
+
+
+@pytest.fixture(scope="module")
+def contributed():
+    """What the blocks of CONTRIBUTING define, each run by itself, as a newcomer would write them."""
+    found = {}
+    for block in blocks("CONTRIBUTING.md"):
+        found |= run(block, "CONTRIBUTING.md")
+    LAWS.pop("ours")
+    return found
+
+
+QUICK = dict(num_warmup=150, num_samples=100, seed=0, progress=False)
+
+
+def test_the_law_that_contributing_adds_is_fitted_and_takes_another_prior(contributed, grid):
+    post = lb.fit(grid, contributed["steeper"], drift=None, **QUICK)
+    assert set(post.coefficients) == {"E", "A", "alpha", "B", "beta", "t"}
+    assert (post.sites["alpha"] < 1).all() and post.health.rhat_max < 1.1
+
+
+def test_the_noise_that_contributing_adds_is_fitted_saved_and_loaded(contributed, grid, tmp_path):
+    noise = contributed["Skewed"]()
+    post = lb.fit(grid, "chinchilla", noise=noise, drift=None, **QUICK)
+    assert post.health.rhat_max < 1.1
+    again = lb.load(post.save(tmp_path / "post.nc"), noise=noise)
+    np.testing.assert_array_equal(again.draws(grid), post.draws(grid))
+
+
+def test_the_drift_that_contributing_adds_is_in_half_of_the_draws(contributed, grid):
+    post = lb.fit(grid, "chinchilla", drift=contributed["Tilt"](), **QUICK)
+    assert list(post.fits) == ["drift", "no drift"] and "tilt" in post.fits["drift"].sites
+    assert post.health.rhat_max < 1.1
+    beyond = post.predict(grid.assign(params=grid.params * 100), kind="mean")
+    assert (beyond["sd"] > post.predict(grid, kind="mean")["sd"].max()).any()
+
+
+def test_the_importer_that_contributing_adds_reads_a_log(contributed, tmp_path, monkeypatch):
+    log = tmp_path / "pilot.jsonl"
+    log.write_text("".join(f'{{"step": {s}, "loss": {4 - s / 10}, "lr": 0.001}}\n' for s in (1, 2, 3, 2, 3)))
+    assert contributed["is_one"](log) and not contributed["is_one"](tmp_path)
+    monkeypatch.setitem(READERS, "lines", contributed["read_logs"])
+    found = lb.import_runs(log, format="lines", constants={"params": 1e8})
+    assert found.frame["step"].tolist() == [1, 2, 3] and found.frame["run"].unique().tolist() == ["pilot"]
+    assert found.frame["loss"].tolist() == pytest.approx([3.9, 3.8, 3.7])
+    assert {note.code for note in found.notes} <= {"resumed", "duplicates"} and found.notes
+
+
+def test_the_cost_that_contributing_adds_splits_a_budget(contributed, plain_post):
+    plan = plain_post.optimal(1e20, cost=contributed["recomputing"])
+    row = plan.frame.iloc[0]
+    assert row["tokens_median"] * row["params_median"] == pytest.approx(1e20 / 8, rel=0.05)
 
 
 def codes():
@@ -56,32 +139,64 @@ def codes():
 def test_every_coded_note_stands_on_the_page():
     found = set(codes())
     assert {"rhat", "resumed", "one-ratio"} <= found  # the walk sees them
-    page = (ROOT / "docs/when-not-to-trust.md").read_text(encoding="utf-8")
+    page = text_of("docs/when-not-to-trust.md")
     assert not {code for code in found if f"| `{code}` |" not in page}
 
 
+def test_every_law_stands_in_the_table():
+    _, table = text_of("docs/choosing-a-law.md").split("## Every law")
+    cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert named == {name for name, law in LAWS.items() if law.curve.__module__.startswith("lossband.")}
+
+
+def anchors(page):
+    """What a link to a heading of a page may name, as GitHub makes it."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
 def test_links_between_pages_lead_somewhere():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists(), f"{page.name} links {link}"
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^):]+)\)", page.read_text(encoding="utf-8")):
+            name, _, anchor = link.partition("#")
+            other = page.parent / name if name else page
+            assert other.exists(), f"{page.name} links {link}"
+            assert not anchor or anchor in anchors(other), f"{page.name} links {link}"
+
+
+def test_what_the_pages_name_is_there():
+    """Public functions, methods of a posterior, modules with their names, files, and options of the shell."""
+    known = {*dir(lb.Posterior), *lb.Posterior.__dataclass_fields__}
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        if page.name == "CHANGELOG.md":  # it names what is gone, too
+            continue
+        for name in re.findall(r"\b(?:lb|lossband)\.([A-Za-z_]+)\(", text):
+            assert hasattr(lb, name), f"{page.name} names lb.{name}"
+        for name in re.findall(r"\bpost\.([a-z_]+)", text):
+            assert name in known, f"{page.name} names post.{name}"
+        for name in re.findall(r"`(?:src/lossband|tests|benchmarks|examples)/[\w/.-]+`", text):
+            assert (ROOT / name.strip("`")).exists(), f"{page.name} names {name}"
+        for name in re.findall(r"-m (benchmarks[\w.]*)", text):
+            assert import_module(name), f"{page.name} names {name}"
 
 
 def test_every_command_that_the_pages_name_is_there():
     from lossband.cli import COMMANDS
 
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    written = r"(?:^ {4}|`|uv run )lossband ([a-z-]+)"
     named = {
-        name for page in pages for name in re.findall(r"lossband ([a-z]+) ", page.read_text(encoding="utf-8"))
+        name for page in PAGES for name in re.findall(written, page.read_text("utf-8"), flags=re.MULTILINE)
     }
-    assert {"fit", "compare", "report"} <= named
-    assert named & {
-        "fit",
-        "predict",
-        "backtest",
-        "compare",
-        "plan",
-        "report",
-        "data",
-        "figure",
-        "demo",
-    } <= set(COMMANDS)
+    assert {"fit", "compare", "report", "demo"} <= named
+    assert named <= set(COMMANDS)
+
+
+def test_the_commands_of_the_page_on_the_shell_have_those_options():
+    from lossband.cli import parser
+
+    lines = re.findall(r"^ {4}lossband (.*)$", text_of("docs/shell.md"), flags=re.MULTILINE)
+    assert len(lines) >= 8
+    for line in lines:
+        parser().parse_args(shlex.split(line, comments=True))

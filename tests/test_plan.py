@@ -212,7 +212,7 @@ def test_notes_ring_where_the_optimum_is_not_to_be_trusted(plain_post, plain_pla
         ({"flops": 1e20, "bounds": {"params": (1e7, 1e8), "tokens": (1e7, 1e8)}}, "no run within the bounds"),
         ({"flops": 1e20, "at": {"unique_tokens": 1e9}}, "none"),
         ({"flops": 1e20, "inference_tokens": -1.0}, "0 or more"),
-        ({"flops": 1e20, "inference_tokens": 1.0, "cost": lambda n, d: n * d}, "stands beside"),
+        ({"flops": 1e20, "inference_tokens": 1.0, "cost": lambda n, d: n * d}, "cannot be combined"),
         ({"flops": 1e20, "levels": (90,)}, "between 0 and 1"),
     ],
 )

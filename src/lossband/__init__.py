@@ -4,7 +4,7 @@ The package from top to bottom, imports pointing down:
 
     cli                         the shell
     studies, report             five figures with their questions; one HTML page
-    evaluation, planning, live  were the bands true; what to run next; a run in progress
+    evaluation, planning, live  calibration of the bands; what to run next; a run in progress
     inference, plot             one fit; pictures
     posterior                   what a fit returns: draws, diagnostics, forecasts, files
     model                       law x noise x drift: one model of a table's ln losses

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -16,14 +17,39 @@ import platformdirs
 
 LIBRARIES = ("jax", "jaxlib", "numpyro")
 MOST_FILES = 320  # files of ours in the folder; beyond that the ones unused for longest go
+MOST_BYTES = 2 << 30  # of all files in the folder, XLA's own among them
+ELSEWHERE = "LOSSBAND_CACHE"  # the variable that moves the folder
 
 
-def folder() -> Path:
-    """The user's own cache folder of programs, readable by nobody else; made if it is not there."""
-    place = Path(platformdirs.user_cache_dir("lossband")) / "programs"
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    place.chmod(0o700)
-    return place
+def folder() -> Path | None:
+    """The user's own cache folder of programs, readable by nobody else; made if it is not there.
+
+    `LOSSBAND_CACHE` names another. None, after one warning, where it cannot be written or is another user's:
+    programs then are made anew in every process.
+    """
+    place = Path(os.environ.get(ELSEWHERE) or platformdirs.user_cache_dir("lossband")) / "programs"
+    try:
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if hasattr(os, "geteuid") and place.stat().st_uid != os.geteuid():  # what it holds would be run
+            raise PermissionError(f"{str(place)!r} is another user's")
+        place.chmod(0o700)
+        if not os.access(place, os.W_OK):
+            raise PermissionError(f"{str(place)!r} cannot be written")
+        return place
+    except (OSError, RuntimeError) as error:  # no home, a read-only disk, a file in the way
+        _warn(str(error))
+        return None
+
+
+@functools.cache
+def _warn(why: str) -> None:
+    """Say once that nothing is kept, and what to do."""
+    warnings.warn(
+        f"no compiled program is kept: {why}. Every process compiles anew; set {ELSEWHERE} to a folder that "
+        "can be written.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def remembered(identity: str | None, make: Callable[[], Any]) -> Any:
@@ -33,7 +59,10 @@ def remembered(identity: str | None, make: Callable[[], Any]) -> Any:
     """
     if identity is None:
         return make()
-    path = folder() / f"{digest('plain', identity, *about_code())}.json"
+    place = folder()
+    if place is None:
+        return make()
+    path = place / f"{digest('plain', identity, *about_code())}.json"
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):  # not there, or damaged
@@ -67,14 +96,36 @@ def digest(*parts: str) -> str:
 
 
 def keep(path: Path, content: bytes) -> None:
-    """Write beside and move, so that nobody reads half a file; then make room."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    os.replace(file.name, path)
-    ours = [file for kind in ("program", "json") for file in path.parent.glob(f"*.{kind}")]
-    oldest = sorted(ours, key=_last_used)
-    for file in oldest[:-MOST_FILES]:
+    """Write beside and move, so that nobody reads half a file; then make room.
+
+    What cannot be written is not kept: a warning says so.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            try:
+                file.write(content)
+                file.flush()
+                os.replace(file.name, path)
+            except OSError:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+        make_room(path.parent)
+    except OSError as error:
+        _warn(error.strerror or "the folder cannot be written")
+
+
+def make_room(place: Path) -> None:
+    """Drop the files that were unused for longest, down to so many of ours and so many bytes in all."""
+    ours = [file for kind in ("program", "json") for file in place.glob(f"*.{kind}")]
+    for file in sorted(ours, key=_last_used)[:-MOST_FILES]:
         file.unlink(missing_ok=True)
+    sizes = {file: file.stat().st_size for file in sorted(place.iterdir(), key=_last_used) if file.is_file()}
+    left = sum(sizes.values())
+    for file, size in sizes.items():
+        if left <= MOST_BYTES:
+            break
+        file.unlink(missing_ok=True)
+        left -= size
 
 
 def _last_used(file: Path) -> float:

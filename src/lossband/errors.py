@@ -5,20 +5,23 @@ from dataclasses import dataclass
 
 
 class InputError(ValueError):
-    """Input that cannot be used as it is; `hint` says what to do about it.
+    """Input that cannot be used as it is; `hint` says what to do about it, and `shell` what to do in a shell.
 
     Raised where the input enters: never half-way through a fit. Trouble with numbers that are usable is a
     note on the result instead (see `lossband.Health`).
     """
 
-    def __init__(self, what: str, hint: str) -> None:
-        """`what` went wrong, with what was expected and what was found; `hint` says how to mend it."""
-        super().__init__(f"{what} {hint}")
-        self.what, self.hint = what, hint
+    def __init__(self, what: str, hint: str, shell: str | None = None) -> None:
+        """`what` went wrong, with what was expected and what was found; `hint` says how to mend it.
 
-    def __reduce__(self) -> tuple[type["InputError"], tuple[str, str]]:
-        """Pickle by `what` and `hint`: the default would pass the whole message as one argument."""
-        return InputError, (self.what, self.hint)
+        `shell` is the hint for someone who typed a command, where that is another.
+        """
+        super().__init__(f"{what} {hint}")
+        self.what, self.hint, self.shell = what, hint, shell
+
+    def __reduce__(self) -> tuple[type["InputError"], tuple[str, str, str | None]]:
+        """Pickle by its parts: the default would pass the whole message as one argument."""
+        return InputError, (self.what, self.hint, self.shell)
 
 
 def nearest(name: object, known: Iterable[object]) -> str:

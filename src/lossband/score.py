@@ -51,7 +51,7 @@ def log_score(draws: ArrayLike, observed: ArrayLike) -> np.ndarray:
         log p(y) = log (1 / S) sum_s Normal(y; x_s, h),    h = 0.9 min(sd, IQR / 1.34) S^(-1/5)
 
     S is the number of draws x_s of the row, sd their standard deviation, IQR their interquartile range. The
-    smaller of the two keeps a few wild draws from blurring the body. Far outside the draws the density
+    smaller of the two keeps a few extreme draws from blurring the body. Far outside the draws the density
     falls off as a Gaussian of width h, so a miss is punished harder than under a forecast with a real tail.
 
     Args:
@@ -286,7 +286,7 @@ def coverage_interval(hit: ArrayLike, run: ArrayLike, level: float = 0.9) -> tup
 
         rate ~ Beta(k + 1/2, n - k + 1/2)      k = sum over the n runs of (share of the run's rows hit)
 
-    Rows of one run share its luck, so a thousand checkpoints of three runs prove as much as three hits. The
+    Rows of one run are correlated, so a thousand checkpoints of three runs prove as much as three hits. The
     interval is equal-tailed; its lower end is 0 if nothing was hit, its upper end 1 if everything was.
 
     Args:

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import re
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -62,7 +64,7 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, or 2 for input that cannot be used."""
+    """Run a command; returns the exit status: 0, 2 for unusable input, 1 for what cannot be written."""
     try:
         whole = parser()
         args = whole.parse_args(argv)
@@ -73,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             args.run(args)
     except InputError as error:
-        say(f"error: {error.what}\nhint: {error.hint}")
+        say(f"error: {error.what}\nhint: {error.shell or in_shell(error.hint)}")
         return 2
     except KeyboardInterrupt:
         say("error: interrupted; nothing was written.\nhint: Run it again.")
@@ -81,7 +83,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `lossband ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk, a folder that is not there
+        hint = getattr(error, "hint", "Check the disk and the path.")
+        said = f"{error.filename!r}: {error.strerror}" if error.filename else str(error)
+        say(f"error: {said.removesuffix(hint).strip()}\nhint: {hint}")
+        return 1
     return 0
+
+
+def in_shell(hint: str) -> str:
+    """A hint's arguments as a shell's options: columns={'N': 'params'} is --columns N=params."""
+
+    def option(found: re.Match[str]) -> str:
+        pairs = re.findall(r"['\"]([^'\"]+)['\"]: ['\"]([^'\"]+)['\"]", found[1])
+        return "--columns " + shlex.quote(",".join(f"{mine}={ours}" for mine, ours in pairs))
+
+    return re.sub(r"columns=\{([^}]*)\}", option, hint)
 
 
 def _completion(whole: Parser, shell: str) -> str:

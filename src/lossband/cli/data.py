@@ -35,6 +35,10 @@ def arguments(parser: ArgumentParser) -> None:
     names_argument(converting)
     converting.add_argument("--set", type=constants, metavar="params=1e8", help="columns to add")
     converting.add_argument("--tokens-per-step", type=float, metavar="COUNT", help="adds the column tokens")
+    converting.add_argument(
+        "--run", dest="label", metavar="LABEL", help="the run's label, of a source that holds one run"
+    )
+    converting.add_argument("--per-run", metavar="FILE", help="a table with one row per run: params and such")
     converting.add_argument("-o", "--out", type=table_destination, metavar="FILE", required=True)
     converting.set_defaults(act=run_convert)
     for each in (listing, about):
@@ -90,6 +94,7 @@ def run_convert(args: Namespace) -> None:
         columns=args.columns,
         constants=args.set,
     )
-    imported = import_runs(args.source, tokens_per_step=args.tokens_per_step, **options)
+    options |= dict(tokens_per_step=args.tokens_per_step, run=args.label, per_run=args.per_run)
+    imported = import_runs(args.source, **options)
     say(imported)
     write(imported.frame, args.out)

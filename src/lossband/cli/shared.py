@@ -149,11 +149,12 @@ def names(text: str) -> dict[str, str]:
 
 def constants(text: str) -> dict[str, float]:
     """`"params=1e8,d_model=512"` as a dict of numbers."""
-    found = names(text)
-    try:
-        return {name: float(value) for name, value in found.items()}
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected numbers like params=1e8, got {text!r}") from error
+    from ..runs.cells import number_of
+
+    found = {name: number_of(value) for name, value in names(text).items()}
+    if any(value != value for value in found.values()):
+        raise argparse.ArgumentTypeError(f"expected numbers like params=1e8, got {text!r}")
+    return found
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -200,9 +201,9 @@ def read_table(args: argparse.Namespace) -> "pd.DataFrame | str":
 
     if args.runs in names_known() and not Path(args.runs).exists():
         return load_dataset(args.runs)
-    if args.runs.endswith((".csv", ".parquet")) and (
-        not Path(args.runs).exists() or looks_like(args.runs) == "table"
-    ):
+    if not Path(args.runs).exists() and not args.runs.startswith("wandb:"):
+        return args.runs  # refused where it is read
+    if looks_like(args.runs) == "table":
         return args.runs
     columns, args.columns = args.columns, None
     imported = import_runs(args.runs, columns=columns)

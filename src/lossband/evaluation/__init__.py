@@ -1,1 +1,1 @@
-"""Were the bands true? Backtests, calibration, comparison of laws."""
+"""Were the bands calibrated? Backtests, calibration, comparison of laws."""

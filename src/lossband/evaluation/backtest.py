@@ -1,4 +1,4 @@
-"""Backtest: hide the largest runs that there are, fit the rest, and see whether the bands told the truth."""
+"""Backtest: hide the largest runs, fit the rest, and count how often the bands cover what was hidden."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ import numpy as np
 import pandas as pd
 
 from .. import score
-from ..errors import InputError
+from .._arguments import items, levels_of, names_of, whole
+from ..errors import InputError, listed, nearest
 from ..inference.fit import fit_many
-from ..model.problem import NewRows
+from ..model.problem import NewRows, pose, read_for
 from ..posterior.bands import LEVELS, named, summarise
 from ..runs.arrays import clock_of
-from ..runs.table import read_runs
+from ..runs.start import without_start
+from ..runs.table import numbers
 from .calibration import _quarters, diagnose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from ..inference.options import ManyOptions
+    from ..laws.law import Law
     from ..laws.resolve import LawLike
     from ..posterior.posterior import Posterior
     from ..runs.table import RunsLike
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
 class Backtest:
     """Forecasts of hidden rows, and how they did.
 
-    frame: one row a hidden measurement and cut-off: `hidden` (how many values of `by` were hidden, or which
+    frame: one row per hidden measurement and cut-off: `hidden` (how many values of `by` were hidden, or which
         share), the run and inputs, `loss`, the band's columns, `extrapolation` in decades, and the scores of
         ln loss: `pit`, `crps`, `log_score` (the exact mixture over the draws), `bias` (ln median - ln loss:
         above zero the forecast is too high), and `inside_50`, `inside_90`, ...
@@ -54,7 +58,12 @@ class Backtest:
             rigid or too steep, badly tuned small runs, a drift prior too tight, unequal noise.
         """
         frame = self.frame
-        keys = [] if by is None else [by] if isinstance(by, str) else list(by)
+        keys = [] if by is None else names_of(by, "by")
+        if absent := [key for key in keys if key not in frame]:
+            raise InputError(
+                f"by= names {listed(absent)}, and the hidden rows have {listed(frame.columns, 12)}.",
+                "Name one of them, or several.",
+            )
         parts = [(dict.fromkeys(keys, "all"), frame)]
         if keys:
             groups = frame.groupby([_quarters(frame[key]) for key in keys], sort=True, observed=True)
@@ -118,13 +127,8 @@ def backtest(
     Raises:
         InputError: nothing left to fit, or nothing to hide.
     """
-    table = read_runs(runs, columns=columns)
-    if "run" not in table:
-        table = table.assign(run=[f"row{i}" for i in range(len(table))])
-    if hide is not None and share is not None:
-        raise InputError("both hide= and share= are given.", "Give one of them.")
-    cuts = share if share is not None else 1 if hide is None else hide
-    cuts = [cuts] if np.isscalar(cuts) else list(cuts)
+    cuts, levels = _cuts(hide, share), levels_of(levels)
+    table, law = _checked(runs, law, columns, options)
     masks = [_hidden(table, by, cut, share is not None) for cut in cuts]
     posteriors = fit_many([table[~mask] for mask in masks], law, **options)
     frames = [
@@ -134,8 +138,37 @@ def backtest(
     return Backtest(pd.concat(frames, ignore_index=True), tuple(posteriors), tuple(levels))
 
 
+def _cuts(hide: int | Sequence[int] | None, share: float | Sequence[float] | None) -> Sequence[float]:
+    """The cut-offs: numbers of values, or shares of them."""
+    if hide is not None and share is not None:
+        raise InputError("both hide= and share= are given.", "Give one of them.")
+    if share is not None:
+        return levels_of(share, "share")
+    counts = items(1 if hide is None else hide)
+    if not counts:
+        raise InputError("hide= is empty; expected how many values to hide.", "Leave it out for 1.")
+    return [whole("hide", count) for count in counts]
+
+
+def _checked(
+    runs: RunsLike, law: LawLike, columns: Mapping[str, str] | None, options: Mapping[str, Any]
+) -> tuple[pd.DataFrame, Law]:
+    """The table and its law, refused where a fit of the whole would refuse it.
+
+    The table keeps its other columns, and has run labels.
+    """
+    table, law, _ = read_for(runs, law, columns=columns)
+    chosen = {name: options[name] for name in ("noise", "drift") if name in options}
+    problem = pose(table, law, **chosen)
+    clock = clock_of(table) if problem.model.noise.ou else None
+    table, _ = without_start(table, (*law.inputs, clock))
+    return table.assign(run=table["run"] if "run" in table else [f"row{i}" for i in range(len(table))]), law
+
+
 def _hidden(table: pd.DataFrame, by: str, cut: float, is_share: bool) -> np.ndarray:
     """Which rows a cut-off hides, `(row,)`."""
+    if not isinstance(by, str):
+        raise InputError(f"by= got {by!r}; expected one column, or 'end'.", "For instance by='params'.")
     if by == "end":
         if not is_share:
             raise InputError(
@@ -152,9 +185,11 @@ def _hidden(table: pd.DataFrame, by: str, cut: float, is_share: bool) -> np.ndar
     else:
         if by not in table:
             raise InputError(
-                f"the table has no column {by!r} to hide by.", "Name one of its columns with by=."
+                f"the table has no column {by!r} to hide by (it has {listed(table.columns, 12)})"
+                f"{nearest(by, table.columns)}",
+                "Name one of its columns with by=.",
             )
-        largest = table.groupby("run")[by].transform("max")
+        largest = numbers(table, by, zero=True).groupby(table["run"]).transform("max")
         values = np.unique(largest)
         count = max(1, round(cut * len(values))) if is_share else cut
         if not 0 < count < len(values):

@@ -21,8 +21,8 @@ def _quarters(values: pd.Series) -> pd.Series:
 def diagnose(table: pd.DataFrame, parts: Sequence[pd.DataFrame], main: str) -> list[str]:
     """What a calibration table says: where the coverage fails, and the likely cause.
 
-    A row of the table is judged by an interval so wide that true bands draw a note in one table of ten,
-    however many rows it has.
+    A row of the table is judged by an interval so wide that calibrated bands raise a note in one table of
+    ten, however many rows it has.
 
     Args:
         table: of `Backtest.calibration`.
@@ -43,7 +43,9 @@ def diagnose(table: pd.DataFrame, parts: Sequence[pd.DataFrame], main: str) -> l
                 f"{_cause(rows, main)}."
             )
         elif low > nominal:
-            notes.append(f"{where}: the {main} % band covers {rate:.0%}: wider than it need be.")
+            notes.append(
+                f"{where}: the {main} % band covers {rate:.0%}: it is conservative, wider than needed."
+            )
     return notes
 
 
@@ -66,7 +68,7 @@ def _cause(rows: pd.DataFrame, main: str) -> str:
     if _unequal(error, rows["run"].to_numpy()):
         return (
             "the forecast is centred and too narrow for some runs only: "
-            "the noise is not equal, or runs differ"
+            "the noise is heteroscedastic, or runs differ"
         )
     return (
         "the forecast is centred and too narrow, alike near and far: "

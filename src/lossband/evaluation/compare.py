@@ -67,7 +67,7 @@ def compare(
         progress: of the refits, as in `fit_many`.
 
     Returns:
-        a frame, one row a law, the heaviest first: `weight`, the stacking weight; for rows hidden above the
+        a frame, one row per law, the heaviest first: `weight`, the stacking weight; for rows hidden above the
         cut-offs `future_elpd` (mean log score of ln loss a row, nats) with its standard error
         `future_elpd_se`, `future_behind` (how far behind the best law) and `future_behind_se`, `future_crps`,
         `future_cover_50`, `future_cover_90`, `future_rows`; the same with `run_` for leave-run-out; `notes`.

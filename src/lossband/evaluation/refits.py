@@ -80,8 +80,8 @@ def hidden_scores(
         options: of `lossband.inference.batches.sample`: seed, batch, progress.
 
     Returns:
-        a list of frames, one row a hidden row, law, scheme and cut: `law`, `scheme`, `cut`, `row`, `run` and
-        the scores of ln loss; and law -> how many of its refits have an R-hat above 1.05.
+        a list of frames, one row per hidden row, law, scheme and cut: `law`, `scheme`, `cut`, `row`, `run`
+        and the scores of ln loss; and law -> how many of its refits have an R-hat above 1.05.
     """
     scores, ill = [[] for _ in sets], {}
     for name in dict.fromkeys(name for problems in sets for name in problems):

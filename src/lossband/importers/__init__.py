@@ -1,19 +1,36 @@
-"""Logs of TensorBoard, W&B, Hugging Face's Trainer, MLflow and plain text, read as a table of runs."""
+"""Logs and exports of training programs, read as a table of runs."""
 
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ..errors import InputError
-from ..runs.table import read_runs
-from . import mlflow, tensorboard, text, trainer, wandb
-from .records import Imported, Logs, table_of
+from .._arguments import number, path_of
+from ..errors import InputError, Note, listed
+from ..runs.cells import label_of, number_of
+from ..runs.files import names_in
+from ..runs.table import LABELS, read_runs
+from . import csv_logs, mlflow, run_tables, tensorboard, text, trainer, wandb
+from .assemble import table_of, timed
+from .naming import known, losses_of
+from .records import Imported, Logs
 
-READERS = {
-    "tensorboard": tensorboard.read_logs,
-    "trainer": trainer.read_logs,
-    "wandb": wandb.read_logs,
-    "mlflow": mlflow.read_logs,
-}
+FORMATS = (
+    "tensorboard",
+    "trainer",
+    "wandb",
+    "mlflow",
+    "comet",
+    "lightning",
+    "keras",
+    "csv",
+    "runs",
+    "text",
+    "table",
+)
+TABLES = (".csv", ".tsv", ".parquet", ".pq", ".feather", ".jsonl", ".ndjson", ".json")
+PACKED = (".gz", ".bz2", ".xz", ".zip")
 
 
 def import_runs(
@@ -21,49 +38,61 @@ def import_runs(
     *,
     format: str | None = None,
     pattern: str | None = None,
-    columns: dict[str, str] | None = None,
-    constants: dict[str, float] | None = None,
+    columns: Mapping[str, str] | None = None,
+    constants: Mapping[str, Any] | None = None,
     tokens_per_step: float | None = None,
     run: str | None = None,
+    per_run: Any = None,
 ) -> Imported:
     r"""Read what a training program logged as a table of runs.
 
     Args:
-        source: a TensorBoard folder or event file; a `trainer_state.json` or a folder that holds one; a CSV
-            that W&B exported (a chart's, or a run's history), or "wandb:entity/project/run"; an MLflow folder
-            (`mlruns`, or one run's); a plain-text log, with `pattern`; or a CSV or Parquet table of runs.
-        format: "tensorboard", "trainer", "wandb", "mlflow", "text" or "table"; by default, what the source
-            looks like.
+        source: a TensorBoard folder, event file or CSV; a `trainer_state.json` or a folder that holds one; a
+            CSV that W&B exported (a table of runs, a chart, or a run's history), or
+            "wandb:entity/project/run"; an MLflow folder (`mlruns`, or one run's) or CSV; a CSV of Lightning,
+            Keras or Comet; a text log of nanoGPT, llm.c, torchtitan, Megatron and others, or any with
+            `pattern`; or a table of runs.
+        format: one of `FORMATS`; by default, what the source looks like. "runs" is a table with one row per
+            run, of its settings and results.
         pattern: for plain text: a regular expression with named groups, of which one is `loss` and one `step`
             or `tokens`: r"step (?P<step>\d+) .* loss (?P<loss>[\d.]+)". Other groups are columns; one may be
             `run`.
         columns: your metric or column -> lossband's name, {"eval/loss": "loss"}.
         constants: columns to add to every row, {"params": 1.2e8}.
         tokens_per_step: tokens of one step, where the log has none.
-        run: the run's label, where the log has none (by default, the file's or folder's name).
+        run: the run's label, of a source that holds one run.
+        per_run: a table with one row per run, such as W&B's table of runs: its `params` and other settings
+            are added to the rows of the run of that name.
 
     Returns:
         `Imported`: `frame`, ready for `lossband.fit`, and `notes` that say which metric became which column,
-        which points were written twice, and which runs were resumed.
+        which points were written twice or are no number, and which runs were resumed or left out.
 
     Raises:
-        InputError: nothing to read, no loss in it, or a missing extra.
+        InputError: nothing to read, no loss in it, an option that the source has no use for, or a missing
+            extra.
     """
-    found = format or ("text" if pattern else looks_like(source))
-    if found == "table":
-        return Imported(read_runs(source, columns=columns).assign(**(constants or {})))
-    if found == "text":
-        logs = text.read_logs(source, pattern=pattern, run=run)
-    elif found in READERS:
-        logs = READERS[found](source, run=run)
-    else:
+    columns, constants, per_step = _options(columns, constants, tokens_per_step)
+    if not str(source).startswith("wandb:"):
+        source = path_of(source, "the path of a log")
+    if not (format is None or isinstance(format, str)) or (format and format not in FORMATS):
         raise InputError(
-            f"format= got {format!r}; expected one of {', '.join([*READERS, 'text', 'table'])}.",
+            f"format= got {format!r}; expected one of {', '.join(FORMATS)}.",
             "Leave it out to go by what the source looks like.",
         )
-    if not logs.metrics:
-        raise InputError(f"{str(source)!r} holds no logged numbers.", "Check the path.")
-    return table_of(logs, columns=columns, constants=constants, tokens_per_step=tokens_per_step)
+    found = format or ("text" if pattern else looks_like(source))
+    if pattern is not None and found != "text":
+        raise InputError(f"pattern= is for plain text, and the format is {found!r}.", "Leave it out.")
+    if found in ("table", "runs"):
+        imported = _table(source, found, columns)
+    else:
+        logs = _named(_logs(source, found, pattern, run), run)
+        if not logs.metrics:
+            raise InputError(f"{str(source)!r} holds no logged numbers.", "Check the path.")
+        return _joined(
+            table_of(logs, columns=columns, constants=constants, tokens_per_step=per_step), per_run, constants
+        )
+    return _completed(imported, constants, per_step, run, per_run)
 
 
 def looks_like(source: str | os.PathLike) -> str:
@@ -73,20 +102,132 @@ def looks_like(source: str | os.PathLike) -> str:
     path = Path(source)
     if not path.exists():
         raise InputError(f"there is no file or folder {str(source)!r}.", "Check the path.")
-    for name, module in {
-        "tensorboard": tensorboard,
-        "trainer": trainer,
-        "mlflow": mlflow,
-        "wandb": wandb,
-    }.items():
+    for name, module in {"tensorboard": tensorboard, "trainer": trainer, "mlflow": mlflow}.items():
         if module.is_one(path):
             return name
-    if path.suffix in (".csv", ".parquet"):
+    plain = Path(path.stem) if path.suffix in PACKED else path
+    if path.is_file() and plain.suffix in TABLES:
+        names = names_in(path)
+        return "runs" if run_tables.is_header(names) else csv_logs.kind_of(names) or "table"
+    if path.is_file() and text.is_one(path):
+        return "text"
+    if path.is_file() and "loss" in names_in(path):
         return "table"
     raise InputError(
         f"{str(source)!r} is no log that lossband knows.",
-        "For a plain-text log give pattern= (--pattern), or name the format.",
+        "For a plain-text log give pattern=, or name the format.",
+        "For a plain-text log give --pattern, or name the format.",
     )
 
 
-__all__ = ["Imported", "Logs", "import_runs", "looks_like"]
+def _options(
+    columns: Mapping[str, str] | None, constants: Mapping[str, Any] | None, per_step: float | None
+) -> tuple[dict[str, str], dict[str, Any], float | None]:
+    """The options in the types that the readers take."""
+    for name, value in (("columns", columns), ("constants", constants)):
+        if value is not None and not isinstance(value, Mapping):
+            raise InputError(f"{name}= got {value!r}; expected a dict.", f"For instance {name}={{...}}.")
+    fixed = {}
+    for name, value in (constants or {}).items():
+        known(name)
+        fixed[name] = label_of(value) if name in LABELS else number_of(value)
+        if fixed[name] != fixed[name]:
+            raise InputError(
+                f"constants= has {value!r} for {name}; expected a number.", "For instance 1.2e8."
+            )
+    if per_step is not None:
+        expected, hint = "a number above 0", "For instance batch size times context, 524288."
+        per_step = number("tokens_per_step", per_step, expected, hint, above=0)
+    return dict(columns or {}), fixed, per_step
+
+
+def _logs(source: str | os.PathLike, found: str, pattern: str | None, run: str | None) -> Logs:
+    """What the source holds, by the reader of its format."""
+    if found == "text":
+        return text.read_logs(source, pattern=pattern, run=run)
+    if str(source).startswith("wandb:"):
+        return wandb.read_logs(str(source), run=run)
+    folders: dict[str, Callable[..., Logs]] = {
+        "tensorboard": tensorboard.read_logs,
+        "trainer": trainer.read_logs,
+        "mlflow": mlflow.read_logs,
+    }
+    is_event = found == "tensorboard" and tensorboard.MARK in Path(source).name
+    if found in folders and (Path(source).is_dir() or found == "trainer" or is_event):
+        return folders[found](source, run=run)
+    return csv_logs.read_logs(source, run=run)
+
+
+def _named(logs: Logs, run: str | None) -> Logs:
+    """The logs under the user's label, of a source that holds one run."""
+    if run is None or (len(logs.series) == 1 and run in logs.series):
+        return logs
+    if len(logs.series) > 1:
+        raise InputError(
+            f"run= was given, and the source holds {len(logs.series)} runs ({listed(logs.series)}).",
+            "Leave it out.",
+        )
+    (series,), constants = logs.series.values(), list(logs.constants.values())
+    return replace(logs, series={run: series}, constants={run: constants[0]} if constants else {})
+
+
+def _table(source: str | os.PathLike, found: str, columns: Mapping[str, str]) -> Imported:
+    """A table of runs: with a row per measurement, or with a row per run as a program exports it."""
+    if found == "runs":
+        return run_tables.read_table(source, columns=columns)
+    table = read_runs(source, columns=columns)
+    others = losses_of(table.columns)
+    if "loss" not in table:
+        word = f"; {listed(others)} may be it" if others else ""
+        mine = others[0] if others else "mine"
+        raise InputError(
+            f"{str(source)!r} has no column loss (it has {listed(table.columns, 20)}){word}.",
+            f"Name it: columns={{{mine!r}: 'loss'}}.",
+            f"Name it: --columns '{mine}=loss'.",
+        )
+    return Imported(table, table.attrs.pop("notes", ()))
+
+
+def _completed(
+    imported: Imported, constants: Mapping[str, Any], per_step: float | None, run: str | None, per_run: Any
+) -> Imported:
+    """A table with the options' columns; one that would replace a column is refused."""
+    table = imported.frame
+    if run is not None:
+        if "run" in table and len(table) > 1:
+            raise InputError("run= was given, and the table names its runs.", "Leave it out.")
+        table = table.assign(run=run)
+    twice = [name for name in constants if name in table]
+    if twice:
+        raise InputError(f"constants= gives {listed(twice)}, which the table has.", "Leave it out.")
+    table = table.assign(**constants)
+    table = table if per_step is None else timed(table, per_step)
+    return _joined(replace(imported, frame=table), per_run, constants)
+
+
+def _joined(imported: Imported, per_run: Any, constants: Mapping[str, Any]) -> Imported:
+    """The table with the settings of its runs from a second table."""
+    if per_run is None:
+        return imported
+    table, settings = imported.frame, run_tables.settings_of(per_run)
+    if "run" not in table:
+        raise InputError("per_run= was given, and the table has no column run.", "Add it.")
+    apart = [name for name in dict.fromkeys(table["run"]) if name not in settings]
+    if len(apart) == table["run"].nunique():
+        raise InputError(
+            f"per_run= has the runs {listed(settings)}, and none of those logged ({listed(apart)}).",
+            "Give both the same names.",
+        )
+    names = dict.fromkeys(name for each in settings.values() for name in each)
+    new = {
+        name: [settings.get(run, {}).get(name, float("nan")) for run in table["run"]]
+        for name in names
+        if name not in table
+    }
+    notes = [Note("per-run", f"{listed(new, 20)} of each run are from the second table.")] if new else []
+    if apart:
+        notes.append(Note("unmatched", f"{listed(apart)}: no such run in the second table."))
+    return Imported(table.assign(**new), (*imported.notes, *notes))
+
+
+__all__ = ["FORMATS", "Imported", "Logs", "import_runs", "looks_like"]

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from ..errors import InputError
-from .records import Logs
+from .records import Logs, Points, own_name
 
 
 def is_one(path: Path) -> bool:
@@ -30,21 +30,20 @@ def read_logs(source: str | os.PathLike, *, run: str | None = None) -> Logs:
     series, constants = {}, {}
     for folder in folders:
         name = (run if len(folders) == 1 else None) or _text(folder / "tags/mlflow.runName") or folder.name
-        if name in series:  # two runs of one name
-            name = f"{name} ({folder.name})"
+        name = own_name(name if name not in series else f"{name} ({folder.name})", series)
         files = [file for file in sorted((folder / "metrics").rglob("*")) if file.is_file()]
         series[name] = {file.relative_to(folder / "metrics").as_posix(): _points(file) for file in files}
         constants[name] = _parameters(folder)
     return Logs(series, constants)
 
 
-def _points(file: Path) -> list[tuple[int, float]]:
+def _points(file: Path) -> Points:
     """(step, value) of every line of one metric, in the order of writing."""
     points = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
         try:
             _, value, step = line.split()[:3]
-            points.append((int(step), float(value)))
+            points.append((float(step), float(value)))
         except ValueError as error:
             raise InputError(
                 f"{str(file)!r} has a line that is no MLflow point (line {number + 1}: {line!r}).",

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from ..errors import InputError
-from .records import Logs
+from .records import Logs, Points
 
 MARK = "tfevents"
 
@@ -31,10 +31,10 @@ def read_logs(source: str | os.PathLike, *, run: str | None = None) -> Logs:
         name = home if home != "." else run or (path if path.is_dir() else path.parent).resolve().name
         for metric, points in _scalars(file).items():
             series.setdefault(name, {}).setdefault(metric, []).extend(points)
-    return Logs(series)
+    return Logs(series, own_names=len(series) > 1)
 
 
-def _scalars(file: Path) -> dict[str, list[tuple[int, float]]]:
+def _scalars(file: Path) -> dict[str, Points]:
     """Metric -> [(step, value), ...] of one event file, in the order of writing."""
     try:
         from tensorboard.backend.event_processing.event_file_loader import EventFileLoader

@@ -5,14 +5,17 @@ import os
 from pathlib import Path
 
 from ..errors import InputError
-from .records import Logs
+from ..runs.cells import number_of
+from .records import Logs, Points, own_name
 
 NAME = "trainer_state.json"
 
 
 def is_one(path: Path) -> bool:
-    """Whether a path is a JSON file, or a folder with a `trainer_state.json` somewhere below it."""
-    return path.name.endswith(".json") if path.is_file() else bool(_states(path))
+    """Whether a path is a JSON file of one object, or a folder with a `trainer_state.json` below it."""
+    if path.is_file():
+        return path.name.endswith(".json") and not path.read_text(errors="replace").lstrip().startswith("[")
+    return bool(_states(path))
 
 
 def read_logs(source: str | os.PathLike, *, run: str | None = None) -> Logs:
@@ -24,8 +27,10 @@ def read_logs(source: str | os.PathLike, *, run: str | None = None) -> Logs:
     series = {}
     for state in states:
         name = run if run and len(states) == 1 else _home(state).resolve().name
-        series[name] = _history(state)
-    return Logs(series)
+        if name in series:  # two folders of one name
+            name = _home(state).relative_to(path).as_posix()
+        series[own_name(name, series)] = _history(state)
+    return Logs(series, own_names=len(states) > 1)
 
 
 def _states(folder: Path) -> list[Path]:
@@ -47,14 +52,15 @@ def _step(state: Path) -> float:
     return int(number) if number.isdigit() else float("inf")
 
 
-def _history(state: Path) -> dict[str, list[tuple[int, float]]]:
+def _history(state: Path) -> dict[str, Points]:
     try:
         history = json.loads(state.read_text(encoding="utf-8"))["log_history"]
         metrics = {}
         for entry in history:
             for metric, value in entry.items():
-                if metric != "step" and isinstance(value, int | float):
-                    metrics.setdefault(metric, []).append((entry["step"], float(value)))
+                number = number_of(value, count=False)
+                if metric != "step" and (number == number or str(value).lower() == "nan"):
+                    metrics.setdefault(metric, []).append((float(entry["step"]), number))
         return metrics
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # no JSON, or another program's
         raise InputError(

@@ -1,7 +1,4 @@
-"""Batches.
-
-Problems of one model and size together in one program, here or by an executor, kept in a folder.
-"""
+"""Fit problems in batches: one model and size in one program, here or by an executor, kept in a folder."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ if TYPE_CHECKING:
 
 # of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
 SHARPNESS = 2.7
-BLOCK = 100  # draws a call of the compiled program: the unit of the progress bar
+BLOCK = 100  # draws per call of the compiled program: the unit of the progress bar
 
 
 def sample(
@@ -215,7 +212,11 @@ def _kept(path: Path | None, problem: Problem) -> Fit | None:
     if not path or not path.exists():
         return None
     model = problem.model
-    ((_, fit),) = load(path, law=model.law, noise=model.noise, drift=model.drift).parts.values()
+    try:
+        ((_, fit),) = load(path, law=model.law, noise=model.noise, drift=model.drift).parts.values()
+    except InputError as error:  # a damaged file, or an older format
+        warnings.warn(f"{error.what} This table is fitted again.", RuntimeWarning, stacklevel=2)
+        return None
     return replace(fit, problem=problem)
 
 

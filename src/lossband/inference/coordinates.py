@@ -8,14 +8,13 @@ by themselves. So in place of ln E, ln A, ln alpha, ln B, ln beta, ... the sampl
     ln(A / (B + C + E)), ..., ln(C / E)    the shares: each term over those after it and the floor
     ln(t A / slope)       a shift t, whose bend the data see
 
-and the rest as NumPyro's unconstrained values. The shares are free: however little of the loss is the
-floor's, no wall is near, where coordinates of level, slopes and exponents would end at E = 0. And the last
-term takes from the floor without moving the others: a law samples last what the data hardly tell from it, as
-the loss due to few loops, or to few sizes. This change keeps the volume. Terms mark their sites
-(`infer={"slope": "alpha"}`, or `{"level": True}` for a coefficient without an exponent); the priors stay on
-the named coefficients. An exponent that is not sampled in its logarithm, as under a Beta prior, is moved as
-it is, and its coefficient by its share. A law without a floor keeps ln alpha in place of the share; one that
-marks nothing is sampled as it is.
+and the rest as NumPyro's unconstrained values. The shares are free, so the map is a bijection onto R^d. It
+has no boundary at E = 0, where coordinates of level, slopes and exponents would end. The last term trades off
+only against the floor, so a law samples last what the data identify least, as the loss due to few loops, or
+to few sizes. This change keeps the volume. Terms mark their sites (`infer={"slope": "alpha"}`, or `{"level":
+True}` for a coefficient without an exponent); the priors stay on the named coefficients. An exponent that is
+not sampled in its logarithm, as under a Beta prior, is moved as it is, and its coefficient by its share. A
+law without a floor keeps ln alpha in place of the share; one that marks nothing is sampled as it is.
 """
 
 from __future__ import annotations

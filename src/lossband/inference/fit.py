@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import functools
+import os
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, overload
 
 import jax
 import numpy as np
 
+from .._arguments import one_of, path_of, seed_of, whole
 from ..errors import InputError
 from ..model.problem import pose
 from ..runs.arrays import double
 from .batches import sample
+from .executors import usable
 from .programs import compiled
 from .sampler import Sampler
 from .store import keep_compiled
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
     from typing import Any, Unpack
 
     from ..laws.resolve import LawLike
@@ -48,15 +52,16 @@ def fit(
     """Fit a loss law to measured runs and return its posterior.
 
     Args:
-        runs: one row a measurement: a frame, or the path of a CSV file, with `loss` and the law's inputs, and
-            optionally `run` (label), `loss_se` (known standard error). Columns as in `lossband.VOCABULARY`.
+        runs: one row per measurement: a frame, or the path of a CSV file, with `loss` and the law's inputs,
+            and optionally `run` (label), `loss_se` (known standard error). Columns as in
+            `lossband.VOCABULARY`.
         law: a name, a `Law`, or any NumPyro function of the runs. By default `capped` for a table with params
             and tokens, and `power_saturated` for one with a single input.
         noise: "student-t" or "normal" noise on ln loss, with "+run" (run effects) and "+ou"
             (autocorrelation).
         drift: "default", None for no departure from the law, or a `Drift` with other priors.
-        num_warmup: draws a chain.
-        num_samples: draws a chain.
+        num_warmup: draws per chain that the sampler adapts in; they are dropped.
+        num_samples: draws per chain that are kept.
         num_chains: chains, all advanced together.
         seed: same seed, same draws.
         method: "nuts", or "laplace" for a quick answer: draws around the mode, corrected by importance; its
@@ -141,9 +146,14 @@ def fit_many(
     Returns:
         a list of `Posterior`s in the order of the tables, each as `fit` would return it up to rounding.
     """
-    sampler = Sampler(num_warmup, num_samples, num_chains, method)
-    if errors not in ("raise", "return"):
-        raise InputError(f"errors= got {errors!r}; expected 'raise' or 'return'.", "Leave it out to raise.")
+    sampler, seed, batch = (
+        Sampler(num_warmup, num_samples, num_chains, method),
+        seed_of(seed),
+        whole("batch", batch),
+    )
+    one_of("errors", errors, ("raise", "return"), "Leave it out to raise.")
+    tables, executor = _several(tables), usable(executor)
+    folder = None if folder is None else path_of(folder, "folder= the path of a folder")
     found = [_posed(table, errors, law, noise=noise, drift=drift, columns=columns) for table in tables]
     fitted = sample(
         [each for each in found if not isinstance(each, InputError)],
@@ -152,6 +162,17 @@ def fit_many(
     )
     fitted = iter(fitted)
     return [each if isinstance(each, InputError) else next(fitted) for each in found]
+
+
+def _several(tables: object) -> list[RunsLike]:
+    """The tables as a list, where several tables were given and not one."""
+    one = isinstance(tables, str | Mapping | os.PathLike) or hasattr(tables, "columns")
+    if one or not isinstance(tables, Iterable):
+        raise InputError(
+            f"tables= got a {type(tables).__name__}; expected a list of tables.",
+            "For one table: lossband.fit(table), or fit_many([table]).",
+        )
+    return list(tables)
 
 
 def _posed(table: RunsLike, errors: str, *law: LawLike, **options: Any) -> Problem | InputError:
@@ -190,6 +211,7 @@ def numpyro_model(
         a model with the law's sites, the scales, and `log_loss`, `(row,)`: the rows by run and time, then
         padding.
     """
+    seed = seed_of(seed)
     problem = pose(runs, law, noise=noise, drift=drift, columns=columns)
     arrays = problem.arrays
     if observe:

@@ -1,6 +1,6 @@
-"""The quick answer.
+"""The Laplace approximation.
 
-Draws from a heavy-tailed fit to the mode, corrected by importance, with their Pareto k.
+Draws from a multivariate Student-t at the mode, corrected by importance, with their Pareto k.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def propose(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Draws from a multivariate Student-t at the mode, and the log of their importance weights.
 
-    Where heavy tails are a mixture, it stays as it was at the mode: this is the quick answer.
+    Where heavy tails are a mixture, it stays as it was at the mode.
 
     Returns:
         `(count, d)` coordinates, `(count, k)` linear weights given them, and `(count,)` log importance

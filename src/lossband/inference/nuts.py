@@ -1,6 +1,6 @@
-"""NUTS in a whitened space, in turn with what is integrated out there.
+"""NUTS-within-Gibbs in whitened coordinates.
 
-All chains in one compiled program, a stretch at a time.
+All chains run in one compiled program, in blocks of draws.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # acceptance probability the step size is tuned to; at .95 a draw in thousands diverges, at .9 one in hundreds
 TARGET = 0.96
-MAX_DEPTH = 10  # at most 1,023 leapfrog steps a draw, NumPyro's default
+MAX_DEPTH = 10  # at most 1,023 leapfrog steps per draw, NumPyro's default
 KEEP, TUNE, WHITEN = 0, 1, 2
 AIM = 2.0  # step sizes above the last one are tried first: a long step is cheap
 hmc = Later("numpyro.infer.hmc_util")
@@ -94,7 +94,7 @@ def advance(
         adapt: what is learnt from these draws: KEEP nothing; TUNE the step size, the smallest that a chain of
             these needs; or WHITEN, which is to tune it and then take the draws' covariance over all chains
             for the new whitening.
-        length: draws a chain (static).
+        length: draws per chain (static).
         axis: name of the axis of devices over which the chains are spread, if they are.
 
     Returns:

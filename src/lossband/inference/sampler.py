@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from .._arguments import whole
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 
 Method = Literal["nuts", "laplace"]
+MOST = {"num_warmup": 10**7, "num_samples": 10**7, "num_chains": 10**4}
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Sampler:
     num_warmup: draws of each chain that the sampler learns from and drops.
     num_samples: draws of each chain that are kept.
     num_chains: chains.
-    method: "nuts", or "laplace" for a quick answer corrected by importance.
+    method: "nuts", or "laplace" for a quick approximation corrected by importance.
     """
 
     num_warmup: int = 400
@@ -38,14 +40,10 @@ class Sampler:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a count or a method."""
-        for name in ("num_warmup", "num_samples", "num_chains"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not (isinstance(value, int) and value > 0):
-                raise InputError(
-                    f"{name}= got {value!r}; expected a whole number above 0.",
-                    "Leave it out for the default.",
-                )
-        if self.method not in ("nuts", "laplace"):
+        for name, most in MOST.items():
+            count = whole(name, getattr(self, name), most=most)
+            object.__setattr__(self, name, count)  # NumPy's whole numbers become Python's
+        if not isinstance(self.method, str) or self.method not in ("nuts", "laplace"):
             raise InputError(
                 f"method= got {self.method!r}; expected 'nuts' or 'laplace'.", "Leave it out for NUTS."
             )

@@ -1,6 +1,4 @@
-"""The store.
-
-Traced programs kept on disk, so that a new process neither traces nor lowers what an earlier one did.
+"""Traced programs kept on disk: a new process neither traces nor lowers what an earlier one did.
 
 A program is kept under a hash of everything that it was traced from: the model's computation (its jaxpr, not
 the names or sources that led to it), this package's sources, the versions of the libraries, JAX's settings,
@@ -35,7 +33,7 @@ TRACING = threading.RLock()  # NumPyro has one stack of handlers for all threads
 
 def keep_compiled() -> None:
     """Let XLA keep its compiled programs in the folder too, unless a cache is configured already."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None and folder() is not None:
         jax.config.update("jax_compilation_cache_dir", str(folder()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
@@ -54,7 +52,8 @@ def stored(
     """
     jitted = jax.jit(function, static_argnames=static)
     ready = {}
-    kept = identity is not None and importlib.util.find_spec("flatbuffers")  # what JAX writes programs with
+    # what JAX writes programs with
+    kept = identity is not None and importlib.util.find_spec("flatbuffers") and folder() is not None
 
     def call(*arguments: Any, **fixed: Any) -> Any:
         leaves, structure = jax.tree.flatten(arguments)

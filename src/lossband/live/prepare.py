@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .._arguments import number
 from ..errors import InputError, Note, listed
 from ..laws.curve import by_size
 from ..laws.law import Law
@@ -15,6 +16,7 @@ from ..laws.resolve import find_law
 from ..model.problem import pose
 from ..runs.arrays import clock_of, size_class
 from ..runs.schedule import add_lr_areas
+from ..runs.start import without_start
 from ..runs.table import numbers, read_runs
 from ..runs.thin import drop_overtaken, drop_start, evenly, medians
 
@@ -57,12 +59,15 @@ def prepare(
 ) -> Asked:
     """Check and thin a run and the earlier ones, and lay out its future: see `watch`."""
     table = one_run(read_runs(runs, columns=columns))
-    clock = clock_of(table)
+    read, clock = table.attrs.get("notes", ()), clock_of(table)
     if clock is None:
         raise InputError(
             "the log has neither tokens nor step.", "Name its clock: columns={'iteration': 'step'}."
         )
+    table, begun = without_start(table, (clock,))
     table = table.assign(**{clock: numbers(table, clock), "loss": numbers(table, "loss")})
+    if "lr" in table:
+        table["lr"] = numbers(table, "lr", zero=True)
     table, notes = drop_overtaken(table, clock)
     table, rest, about = _rest(table, clock, until, schedule)
     whole = add_lr_areas(pd.concat([table, rest], ignore_index=True))
@@ -71,7 +76,7 @@ def prepare(
     past = [] if earlier is None else _earlier(earlier, clock, table, columns)
     rows = pd.concat([medians(each, clock, BINS) for each in [kept, *past]], ignore_index=True)
     problem = _posed(rows, clock, len(past), drift)
-    notes = (*notes, *about, *left_out)
+    notes = (*read, *begun, *notes, *about, *left_out)
     return Asked(problem, seen, _spaced(ahead, clock), target, notes)
 
 
@@ -94,6 +99,8 @@ def _rest(
     """The log with `lr` where it can be had, the rows from now to the end, and notes on what they assume."""
     now, notes = table[clock].iloc[-1], []
     if schedule is not None:
+        if until is not None:
+            until = number("until", until, f"a {clock}", "Say where the run ends.")
         plan = read_runs(schedule)
         plan = pd.DataFrame({clock: numbers(plan, clock), "lr": numbers(plan, "lr", zero=True)})
         plan = plan.sort_values(clock).drop_duplicates(clock)
@@ -106,7 +113,7 @@ def _rest(
                     "Give the schedule of the whole run, or add lr to the log.",
                 )
             table = table.assign(lr=np.interp(table[clock], plan[clock], plan["lr"]))
-            notes.append(Note("lr-planned", "the log has no lr: that of the schedule stands in for it."))
+            notes.append(Note("lr-planned", "the log has no lr: that of the schedule is used."))
         if plan[clock].iloc[-1] < until:
             raise InputError(
                 f"the schedule ends at {clock} {plan[clock].iloc[-1]:g}, before until={until:g}.",
@@ -114,11 +121,8 @@ def _rest(
             )
         last = pd.DataFrame({clock: [until], "lr": [np.interp(until, plan[clock], plan["lr"])]})
         rest = pd.concat([plan[(plan[clock] > now) & (plan[clock] < until)], last], ignore_index=True)
-    if until is None or not until > now:
-        raise InputError(
-            f"until= got {until!r}; expected a {clock} beyond the last one seen, {now:g}.",
-            "Say where the run ends.",
-        )
+    beyond = f"a {clock} beyond the last one seen, {now:g}"
+    until = number("until", until, beyond, "Say where the run ends.", above=now)
     if schedule is None:
         rest = pd.DataFrame({clock: np.geomspace(now, until, AHEAD)[1:]})
         if "lr" in table:
@@ -129,7 +133,7 @@ def _rest(
             notes.append(Note("lr-held", text))
         else:
             text = (
-                "the log has no lr: the band is of a run whose learning rate goes on as it did. A run "
+                "the log has no lr: the band is for a run whose learning rate does not change. A run "
                 "whose learning rate still decays ends below it. Add lr, and schedule=."
             )
             notes.append(Note("no-lr", text))
@@ -158,6 +162,7 @@ def _earlier(
         )
     parts = []
     for name, run in others[needed].groupby("run", sort=False):
+        run, _ = without_start(run, (clock,))
         run = run.assign(run=str(name), **{clock: numbers(run, clock), "loss": numbers(run, "loss")})
         run, _ = drop_overtaken(run, clock)
         parts.append(drop_start(add_lr_areas(run), clock)[0])

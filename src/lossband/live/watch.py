@@ -1,7 +1,4 @@
-"""A run in progress.
-
-Where it will end, and when it reaches a loss, from the part of its log that there is.
-"""
+"""A run in progress: where it will end, and when it reaches a loss, from its log so far."""
 
 from __future__ import annotations
 
@@ -11,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, Note
+from .._arguments import level_of, number, seed_of
+from ..errors import Note
 from ..inference.batches import sample
 from ..inference.sampler import Sampler
 from ..posterior.bands import LEVELS, Forecast, named
@@ -81,11 +79,14 @@ def watch(
     Raises:
         InputError: several runs, no clock, an end that is not ahead, or a log that cannot be put in order.
     """
+    if target is not None:
+        target = number("target", target, "a loss above 0", "Give one: target=3.2.", above=0)
+    counts = dict(num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains, method=method)
+    sampler, seed = Sampler(**counts), seed_of(seed)
     ask = prepare(
         runs, until, schedule=schedule, earlier=earlier, target=target, columns=columns, drift=drift
     )
-    counts = dict(num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains, method=method)
-    return outlooks([ask], seed=seed, progress=progress, **counts)[0]
+    return outlooks([ask], seed=seed, progress=progress, **vars(sampler))[0]
 
 
 def outlooks(asked: Sequence[Asked], **options: Any) -> list[Outlook]:
@@ -153,6 +154,7 @@ class Outlook(Forecast):
 
     def end_below(self, loss: float, *, kind: Kind = "observation") -> float:
         """P(loss at the end < `loss`)."""
+        loss = number("loss", loss, "a loss", "Give one: outlook.end_below(2.3).")
         return float(self.prob(self.ahead.tail(1), below=loss, kind=kind)[0])
 
     def reach(self, target: float | None = None, *, level: float = 0.9) -> pd.Series:
@@ -168,10 +170,8 @@ class Outlook(Forecast):
             `median_if`, `lo_90_if`, `hi_90_if`: over the draws that do.
         """
         target = self.target if target is None else target
-        if target is None or not np.isfinite(target) or target <= 0:
-            raise InputError(
-                f"target= got {target!r}; expected a loss above 0.", "Give one: outlook.reach(3.2)."
-            )
+        target = number("target", target, "a loss above 0", "Give one: outlook.reach(3.2).", above=0)
+        level = level_of(level)
         times = crossing(self.draws(kind="run").to_numpy(), self.ahead[self.clock].to_numpy(), target)
         ends = {"median": 0.5, f"lo_{named(level)}": (1 - level) / 2, f"hi_{named(level)}": (1 + level) / 2}
         some = times[np.isfinite(times)]

@@ -151,8 +151,8 @@ class Drift(AbstractDrift):
     tau: median and log-width of the share of the training variation that the law may miss; None for a law
         that is taken as exact inside the data, where only the edge is left.
     edge: median departure per decade of compute beyond the data, as a share of the mean slope of ln loss over
-        the decades that the rows span. It is in every draw: no law is exact where nobody looked. Its scale is
-        LogNormal(ln edge, 1): most sweeps go on as they were, some do not (benchmarks/README.md).
+        the decades that the rows span. It is in every draw, since no run beyond the data tests the law. Its
+        scale is LogNormal(ln edge, 1): most sweeps go on as they were, some do not (benchmarks/README.md).
     mean: mean of that departure, where the law has several inputs: along the frontier real losses end below
         the law more often than above it (benchmarks/README.md).
     size: scale of the departure per decade of params beyond the largest size, in the same unit, Student-t
@@ -203,7 +203,7 @@ def find_drift(wanted: DriftLike) -> AbstractDrift | None:
     """The `Drift` that a user means: "default", None for none, or a `Drift`."""
     if wanted is None or isinstance(wanted, AbstractDrift):
         return wanted
-    if wanted == "default":
+    if isinstance(wanted, str) and wanted == "default":
         return Drift()
     raise InputError(
         f"drift= takes 'default', None or a lossband.Drift, and got {wanted!r}.",

@@ -3,10 +3,10 @@ r"""Likelihood: the distribution of the table's ln losses, its linear parts inte
     ln loss_i = location_i + W_i . weights + o_i + e_i
 
 e_i is the scatter of one measurement (see noise.py), with a known standard error where `loss_se` is given;
-o_i is an Ornstein-Uhlenbeck process along each run; W holds the drift's basis and one column a run. Given the
-Student-t's scale mixture lambda_i, everything but the location is Gaussian: the weights are integrated out by
-Woodbury's identity and o by its Kalman filter, at a cost linear in the rows. The lambda_i are drawn in turn
-with the coefficients (Gibbs sampling, as in Geweke 1993), so that the tails are exact beside a drift too.
+o_i is an Ornstein-Uhlenbeck process along each run; W holds the drift's basis and one column per run. Given
+the Student-t's scale mixture lambda_i, everything but the location is Gaussian: weights are integrated out by
+Woodbury's identity and o by its Kalman filter, at a cost linear in the rows. The lambda_i are drawn
+alternately with the coefficients (Gibbs sampling, Geweke 1993), so that tails are exact beside a drift too.
 
 This module imports NumPyro, and is itself imported only where a model is run.
 """

@@ -24,8 +24,8 @@ class LossModel:
 
         ln loss_i = ln law(theta, x_i) + drift(x_i) + run_effect[run_i] + noise_i
 
-    `known_errors` says whether the table has a `loss_se`; `climbing`, that heavy tails are normal given the
-    rows' mixture even where they have a closed form, which is what the search for the mode climbs by. Equal
+    `known_errors` says whether the table has a `loss_se`; `climbing` uses the conditionally Gaussian form of
+    heavy tails (ECM steps of the search for the mode) even where the marginal has a closed form. Equal
     parts are equal models, and equal models share their compiled programs.
     """
 

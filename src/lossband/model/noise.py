@@ -103,6 +103,6 @@ def find_noise(wanted: NoiseLike) -> Noise:
         raise InputError(
             f"noise= got {wanted!r}; expected {' or '.join(map(repr, NOISES))}, optionally with '+run' "
             "and '+ou'.",
-            "For curves with many points a run, use noise='student-t+run+ou'.",
+            "For curves with many points per run, use noise='student-t+run+ou'.",
         )
     return Noise(NOISES[tails], "run" in parts, "ou" in parts)

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 from jax.tree_util import PyTreeDef
 
-from ..errors import InputError
+from ..errors import InputError, listed
 from ..laws import find_law
 from ..runs.arrays import Runs, Unit, clock_of, double, order_of, runs_of, unit_of
+from ..runs.start import without_start
 from ..runs.table import check_runs, numbers, read_runs
+from ..runs.tokens import with_tokens
 from .drift import BoundDrift, find_drift
 from .loss_model import LossModel
 from .measured import Measured, measured_of
@@ -22,6 +24,7 @@ from .noise import find_noise
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..errors import Note
     from ..laws import Law
     from ..laws.resolve import LawLike
     from ..runs.table import RunsLike
@@ -45,6 +48,7 @@ class Problem:
         order: `(row,)` positions in `frame` of the padded arrays' rows.
         runs, measured: those arrays.
         columns: the user's column names, {"N": "params"}; new rows may use them too.
+        notes: coded remarks on how the table was read.
     """
 
     model: LossModel
@@ -55,6 +59,7 @@ class Problem:
     runs: Runs
     measured: Measured
     columns: dict[str, str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
     @property
     def size(self) -> tuple[PyTreeDef, tuple[tuple[int, ...], ...]]:
@@ -112,8 +117,7 @@ def pose(
     Raises:
         InputError: unusable input; nothing is dropped or repaired.
     """
-    table = read_runs(runs, columns=columns)
-    law = find_law(law, table)
+    table, law, notes = read_for(runs, law, columns=columns)
     noise = find_noise(noise)
     if noise.ou and (clock_of(table) is None or "run" not in table):
         raise InputError(
@@ -121,8 +125,9 @@ def pose(
             "tokens or step.",
             "Add them, or leave out '+ou'.",
         )
-    table = law.derived(table)
     clock = clock_of(table) if noise.ou else None
+    table, begun = without_start(table, (*law.inputs, clock))
+    table = law.derived(table)
     frame = check_runs(table, law.inputs, clock=clock, varied=law.varied)
     frame = frame.assign(**{name: table[name] for name in law.carries if name in table})
     unit = unit_of(frame, law.inputs)
@@ -140,7 +145,7 @@ def pose(
     basis = paths.inside(ordered) if paths else np.zeros((len(frame), 0))
     measured = measured_of(ordered, basis, run_effects=model.noise.run, least=least)
     runs = runs_of(ordered, unit, pad_to=len(measured.mask))
-    problem = Problem(model, frame, unit, paths, order, runs, measured, dict(columns or {}))
+    problem = Problem(model, frame, unit, paths, order, runs, measured, dict(columns or {}), (*notes, *begun))
     needed = len(coefficients(problem)) + 1
     if len(frame) < needed:
         raise InputError(
@@ -149,6 +154,16 @@ def pose(
             "Add measurements, or use a law with fewer coefficients.",
         )
     return problem
+
+
+def read_for(
+    runs: RunsLike, law: LawLike = None, *, columns: Mapping[str, str] | None = None
+) -> tuple[pd.DataFrame, Law, tuple[Note, ...]]:
+    """The user's table read once, the law that is meant for it, and notes on how it was read."""
+    table, made = with_tokens(read_runs(runs, columns=columns))
+    law = find_law(law, table)
+    table, needed = with_tokens(table, law.inputs)
+    return table, law, (*table.attrs.get("notes", ()), *made, *needed)
 
 
 def components(problem: Problem) -> dict[str, Problem]:
@@ -184,7 +199,7 @@ def _as(problem: Problem, law: Law, drift: AbstractDrift | None) -> Problem:
     """
     posed = pose(problem.frame, law, noise=problem.model.noise, drift=drift, least=problem.measured.shape)
     rows = replace(posed.measured, mixture=problem.measured.mixture)
-    return replace(posed, measured=rows, columns=problem.columns)
+    return replace(posed, measured=rows, columns=problem.columns, notes=problem.notes)
 
 
 def coefficients(problem: Problem) -> list[str]:
@@ -232,7 +247,8 @@ class NewRows:
         model = problem.model
         key = model.law, model.noise.ou, id(problem.frame) if model.law.derive else None
         if key not in self._checked:
-            table = model.law.derived(self._named(problem), problem.frame)
+            table, _ = with_tokens(self._named(problem), model.law.inputs)
+            table = model.law.derived(table, problem.frame)
             clock = clock_of(table) if model.noise.ou else None
             frame = check_runs(table, model.law.inputs, loss=False, clock=clock)
             if "loss_se" in table:  # a new measurement's own error
@@ -240,9 +256,17 @@ class NewRows:
             self._checked[key] = frame
         return self._checked[key]
 
-    def measured(self, problem: Problem) -> pd.DataFrame:
-        """The same with the measured losses."""
-        return self.checked(problem).assign(loss=numbers(self.table, "loss"))
+    def measured(self, problem: Problem, by: Iterable[str] = ()) -> pd.DataFrame:
+        """The same with the measured losses, and the columns `by` that tell its rows apart."""
+        named = self._named(problem)
+        frame = self.checked(problem).assign(loss=numbers(named, "loss"))
+        if absent := [name for name in by if name not in frame and name not in named]:
+            raise InputError(
+                f"by= names {listed(absent)}, which is no column of the table (it has "
+                f"{listed(named.columns, 12)})",
+                "Name one of them, or several.",
+            )
+        return frame.assign(**{name: named[name] for name in by if name not in frame})
 
     def _named(self, problem: Problem) -> pd.DataFrame:
         """The table by lossband's names.

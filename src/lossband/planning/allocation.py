@@ -49,7 +49,7 @@ class Plan:
     """The best use of budgets, with its uncertainty.
 
     Attributes:
-        frame: one row a budget. `flops`; for each of `params`, `tokens`, `tokens_per_param`, `loss` (and
+        frame: one row per budget. `flops`; for each of `params`, `tokens`, `tokens_per_param`, `loss` (and
             `loops` for a law that has them) `_median` and equal-tailed `_lo_90`, `_hi_90`, ...; and the
             low-regret range `params_within_0.1_lo`, `params_within_0.1_hi`, ...: all sizes whose expected
             loss is at most .1 % above the best. `loss` is of kind "mean": the law and the drift at the
@@ -57,9 +57,9 @@ class Plan:
         exponent: `(sample,)` draws of d ln N* / d ln C around the budgets' middle: the a of N* ~ C^a, which
             for Chinchilla's law and the coupled one is beta / (alpha + beta).
         draws: xarray of dimensions (sample, budget) with N*, D*, T*, D*/N* and the loss there.
-        regret: one row a budget and size: `flops`, `params`, `tokens` (`loops`), `regret`, the expected loss
-            over the best one, less one, and `prob_0.1`, `prob_0.5`, `prob_1`: how probably the size is within
-                .1, .5, 1 % of its draw's optimum.
+        regret: one row per budget and size: `flops`, `params`, `tokens` (`loops`), `regret`, the expected
+            loss over the best one, less one, and `prob_0.1`, `prob_0.5`, `prob_1`: how probably the size is
+            within .1, .5, 1 % of its draw's optimum.
         notes: coded remarks: an optimum outside the data, at a bound, or without an interior.
     """
 

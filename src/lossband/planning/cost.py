@@ -1,7 +1,4 @@
-"""Cost.
-
-What a run of N parameters, D tokens and T loops takes in FLOPs, and how many tokens a budget buys.
-"""
+"""Cost in FLOPs of a run of N parameters, D tokens and T loops, and how many tokens a budget buys."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +7,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
+from .._arguments import number
 from ..errors import InputError
 
 NAMED = ("6ND", "6NDT")
@@ -25,13 +23,13 @@ class Cost:
         6ND:    C = 6 N D   + 2 N I
         6NDT:   C = 6 N D T + 2 N T I
 
-    6 FLOPs a parameter and token in training and 2 in inference (Kaplan et al. 2020, arXiv:2001.08361, table
-    1), with I the tokens that the model will read or write in its life; each of T loops applies all N
+    6 FLOPs per parameter and token in training and 2 in inference (Kaplan et al. 2020, arXiv:2001.08361,
+    table 1), with I the tokens that the model will read or write in its life; each of T loops applies all N
     parameters once more.
 
     kind: "6ND", "6NDT" or a function of (params, tokens) or (params, tokens, loops) in jax.numpy, which rises
         in tokens.
-    inference_tokens: I; a function takes care of its own.
+    inference_tokens: I; a function counts its own.
     """
 
     kind: Literal["6ND", "6NDT"] | Callable[..., Any]
@@ -65,18 +63,19 @@ class Cost:
 
 def find_cost(wanted: CostLike, inference_tokens: float, looped: bool) -> Cost:
     """The `Cost` that a user means: None for 6NDT where the law has loops and 6ND where it has none."""
-    if not (inference_tokens >= 0):
-        raise InputError(
-            f"inference_tokens= got {inference_tokens!r}; expected 0 or more.", "Leave it out for none."
-        )
+    inference_tokens = number(
+        "inference_tokens", inference_tokens, "0 or more", "Leave it out for none.", above=0, zero=True
+    )
     if wanted is None:
         wanted = "6NDT" if looped else "6ND"
-    if not (callable(wanted) or wanted in NAMED):
+    if not (callable(wanted) or (isinstance(wanted, str) and wanted in NAMED)):
         raise InputError(
             f"cost= got {wanted!r}; expected {' or '.join(map(repr, NAMED))}, or a function of (params, "
             "tokens).",
             "Leave it out for 6ND (6NDT for a law with loops).",
         )
     if callable(wanted) and inference_tokens:
-        raise InputError("inference_tokens= stands beside a cost function.", "Let the function count them.")
+        raise InputError(
+            "inference_tokens= cannot be combined with a cost function.", "Let the function count them."
+        )
     return Cost(wanted, float(inference_tokens), looped)

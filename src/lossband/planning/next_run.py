@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .._arguments import number, of_type, whole
 from ..errors import InputError, listed
 from ..inference.fit import fit
 from ..model.problem import NewRows
 from ..posterior.identifiability import CODES, reduction_of
+from ..posterior.posterior import Posterior
+from ..runs.table import numbers
 from .cost import find_cost
 
 if TYPE_CHECKING:
@@ -44,8 +47,8 @@ if TYPE_CHECKING:
 class NextRun:
     """Which run to do next.
 
-    chosen: one row a run, in the order of choice: the candidate's columns, `cost`, `reduction` (the share of
-        the target's present variance that it takes away), `per_cost`, and `sd_after`, the target's sd once
+    chosen: one row per run, in the order of choice: the candidate's columns, `cost`, `reduction` (the share
+        of the target's present variance that it takes away), `per_cost`, and `sd_after`, the target's sd once
         all so far are seen.
     candidates: the same for every candidate as the first choice, best first; `chosen` marks those taken.
     sd: of the target now; of ln loss or ln N for the targets named in `next_run`.
@@ -73,10 +76,10 @@ def next_run(
 
     Args:
         post: a `Posterior`.
-        candidates: rows of the law's inputs (a frame or CSV), one a run that could be done.
+        candidates: rows of the law's inputs (a frame or CSV), one per run that could be done.
         target: what is to be known: {"params": ..., "tokens": ...}, the ln of the expected loss there;
-            {"flops": C}, ln N* at that budget (see `Posterior.optimal`); or `(sample,)` values, one a draw of
-            the posterior, of anything else.
+            {"flops": C}, ln N* at that budget (see `Posterior.optimal`); or `(sample,)` values, one per draw
+            of the posterior, of anything else.
         cost: a column of `candidates`, "6ND", "6NDT", or a function as in `Posterior.optimal`; by default
             every run costs 1.
         count: at most so many runs.
@@ -88,10 +91,13 @@ def next_run(
     Raises:
         InputError: unusable candidates, target or cost, or no candidate within the budget.
     """
+    of_type("post", post, Posterior, "Fit one: lossband.fit(runs).")
+    count, hint = whole("count", count), "Leave it out for no limit."
+    if budget != np.inf:
+        budget = number("budget", budget, "a cost above 0", hint, above=0)
     new = NewRows.of(candidates)
     rows = new.checked(post.problem)
-    given = candidates if isinstance(candidates, pd.DataFrame) else rows
-    costs = _costs(post, rows, given.reset_index(drop=True), cost)
+    costs = _costs(post, rows, new.table, cost)
     seen = np.log(post.draws(new, kind="mean").to_numpy())
     q = _target(post, target, len(seen))
     covariance = np.cov(np.column_stack([q, seen]), rowvar=False)
@@ -162,7 +168,7 @@ def _noise(post: Posterior) -> float:
 
 def _costs(post: Posterior, rows: pd.DataFrame, given: pd.DataFrame, cost: CostLike | str) -> np.ndarray:
     if isinstance(cost, str) and cost in given:
-        costs = given[cost].to_numpy(float)
+        costs = numbers(given, cost).to_numpy()
     elif cost is None:
         costs = np.ones(len(rows))
     else:
@@ -186,7 +192,10 @@ def _target(post: Posterior, target: Mapping[str, float] | ArrayLike, samples: i
         return np.log(post.optimal(target["flops"]).draws["params"].to_numpy()[:, 0])
     if isinstance(target, dict):
         return np.log(post.draws(pd.DataFrame([target]), kind="mean").to_numpy())[:, 0]
-    values = np.ravel(np.asarray(target, dtype=float))
+    try:
+        values = np.ravel(np.asarray(target, dtype=float))
+    except (ValueError, TypeError):
+        values = np.array([])
     if len(values) != samples or not np.isfinite(values).all() or np.ptp(values) == 0:
         raise InputError(
             f"target= has {len(values)} values; expected a finite one for each of the {samples} draws, "

@@ -1,7 +1,4 @@
-"""Recipes.
-
-Two ways of training compared by one joint fit, as a loss, as compute, and as an order that may flip.
-"""
+"""Recipes: ways of training compared by one joint fit, in loss, in compute, and where their order flips."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from .._arguments import names_of, number
 from ..errors import InputError, listed
 from ..inference.fit import fit
 from ..laws import find_law
@@ -61,7 +59,7 @@ class Comparison:
     def draws(self, new: Rows) -> xarray.DataArray:
         """Draws of the expected loss (law and drift) of every recipe, xarray of (recipe, sample, row).
 
-        The drift is the same for all recipes, so it is in the losses and hardly in their differences.
+        The drift is the same for all recipes, so it nearly cancels in their differences.
         """
         import xarray
 
@@ -83,8 +81,8 @@ class Comparison:
             levels: of the equal-tailed intervals.
 
         Returns:
-            a frame, one row a row: inputs, `median`, `lo_90`, `hi_90`, ..., and `prob_b_better`, P(loss b <
-                loss a).
+            a frame, one row per row of `new`: inputs, `median`, `lo_90`, `hi_90`, ..., and `prob_b_better`,
+            P(loss b < loss a).
         """
         a, b = self._pair(pair)
         losses = self.draws(new)
@@ -155,7 +153,7 @@ class Comparison:
 
     def _new(self, new: Rows, name: str) -> NewRows:
         """The rows as a recipe's, read once."""
-        rows = read_runs(new if isinstance(new, pd.DataFrame | str) else pd.DataFrame([new]))
+        rows = read_runs(new)
         return NewRows(rows.assign(recipe=self.names.index(name) + 1.0))
 
     def _rows(self, new: Rows, name: str) -> pd.DataFrame:
@@ -187,9 +185,9 @@ def compare_recipes(
     """Fit recipes together, with shared or partly pooled exponents, to compare them where neither was run.
 
     Args:
-        a: tables of runs, one a recipe, as in `fit`.
-        b: tables of runs, one a recipe, as in `fit`.
-        more: tables of runs, one a recipe, as in `fit`.
+        a: tables of runs, one per recipe, as in `fit`.
+        b: tables of runs, one per recipe, as in `fit`.
+        more: tables of runs, one per recipe, as in `fit`.
         law: of one recipe, as in `fit`.
         names: of the recipes; "a", "b", ... by default.
         pool: log-width of the factor between two recipes' exponents: 0 shares them (then no order of two
@@ -205,9 +203,11 @@ def compare_recipes(
         InputError: unusable tables, a law that no coefficient can differ in, or as many names as there are
             not recipes.
     """
+    for name, width in (("pool", pool), ("floor", floor)):
+        number(name, width, "a log-width of 0 or more", "Leave it out for the default.", above=0, zero=True)
     tables = [read_runs(table, columns=options.get("columns")) for table in (a, b, *more)]
     options.pop("columns", None)
-    names = tuple(names or "abcdefghijklmnopqrstuvwxyz"[: len(tables)])
+    names = tuple(names_of(names or list("abcdefghijklmnopqrstuvwxyz"[: len(tables)]), "names"))
     if len(names) != len(tables) or len(set(names)) < len(names):
         raise InputError(f"names= got {names!r} for {len(tables)} recipes.", "Give each recipe its own name.")
     joint = pd.concat(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .._arguments import items, level_of, levels_of, names_of, number
 from ..errors import InputError
 from ..model.problem import NewRows
 
@@ -37,8 +38,7 @@ def interval(draws: ArrayLike, level: float, axis: int = 0, **options: Any) -> n
     Raises:
         InputError: a level that is not between 0 and 1.
     """
-    if not (np.isscalar(level) and 0 < level < 1):
-        raise InputError(f"levels= has {level!r}; expected numbers between 0 and 1.", "A 90 % band is 0.9.")
+    level = level_of(level, "levels")
     return np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=axis, **options)
 
 
@@ -101,8 +101,8 @@ def gaps(
         zero the prediction is too high), `lo_90`, `hi_90`, and `inside_50`, `inside_90`, the share of the
         curve's rows inside the bands of a new observation.
     """
-    loss, keys, rows = real["loss"].to_numpy(), [by] if isinstance(by, str) else list(by), []
-    for name, index in real.groupby(by, sort=False).indices.items():
+    loss, keys, rows = real["loss"].to_numpy(), names_of(by, "by"), []
+    for name, index in real.groupby(keys, sort=False, dropna=False).indices.items():
         gap = (predicted[:, index] - loss[index]).mean(1)
         row = dict(zip(keys, np.atleast_1d(np.asarray(name, dtype=object)), strict=True))
         row |= {"rows": len(index), "gap": gap.mean(), **interval_columns(gap, (level,))}
@@ -144,7 +144,7 @@ class Forecast(abc.ABC):
             levels: of the equal-tailed intervals.
             columns: the user's column names, {"N": "params"}.
         """
-        rows = NewRows.of(new, columns)
+        levels, rows = levels_of(levels), NewRows.of(new, columns)
         losses = self.draws(rows, kind=kind).to_numpy()
         return summarise(self.problem, rows.checked(self.problem), losses, kind=kind, levels=levels)
 
@@ -168,9 +168,10 @@ class Forecast(abc.ABC):
             level: of the interval.
             columns: the user's column names.
         """
-        rows = NewRows.of(real, columns)
+        level, keys, rows = level_of(level), names_of(by, "by"), NewRows.of(real, columns)
+        measured = rows.measured(self.problem, keys)
         predicted, observed = (self.draws(rows, kind=each).to_numpy() for each in (kind, "observation"))
-        return gaps(rows.measured(self.problem), predicted, observed, by=by, level=level)
+        return gaps(measured, predicted, observed, by=keys, level=level)
 
     def prob(
         self,
@@ -188,4 +189,12 @@ class Forecast(abc.ABC):
             kind: as in `predict`; by default of a new measurement.
             columns: the user's column names.
         """
-        return (self.draws(new, kind=kind, columns=columns) < below).mean("sample").to_numpy()
+        expected = "a loss, or one for each row"
+        below = [number("below", each, expected, "Give one: below=2.3.") for each in items(below)]
+        losses = self.draws(new, kind=kind, columns=columns)
+        if len(below) not in (1, losses.sizes["row"]):
+            raise InputError(
+                f"below= has {len(below)} losses for {losses.sizes['row']} rows; expected {expected}.",
+                "Give one: below=2.3.",
+            )
+        return (losses < (below[0] if len(below) == 1 else np.array(below))).mean("sample").to_numpy()

@@ -1,6 +1,4 @@
-"""Convergence of chains.
-
-R-hat and effective sample sizes as ArviZ has them, without the seconds that its import takes.
+"""Convergence of chains: R-hat and ESS as ArviZ defines them, without the seconds that its import takes.
 
 Source: Vehtari et al. 2021, arXiv:1903.08008. Draws are `(chain, draw, ...)`.
 """

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from .._arguments import one_of
 from ..model.measured import measured_of
 from ..model.ou import ou_path
 from ..runs.arrays import double, order_of, runs_of, size_class
@@ -80,10 +80,7 @@ def draw_losses(
     Returns:
         `(sample, row)`, in the unit of the training losses.
     """
-    if kind not in KINDS:
-        raise InputError(
-            f"kind= got {kind!r}; expected one of {', '.join(map(repr, KINDS))}.", "See Posterior.predict."
-        )
+    one_of("kind", kind, KINDS, "See Posterior.predict.")
     log_loss = np.log(law_losses(problem, draws, new)) + drift_draws(problem, draws, new)
     if kind != "mean":
         log_loss += _run_effects(problem, draws, new)

@@ -27,7 +27,7 @@ class Health:
     divergences: divergent transitions after warm-up.
     ebfmi_min: smallest energy fraction of missing information of a chain.
     map_agreed: share of the starts that found the same mode.
-    steps: mean leapfrog steps a draw.
+    steps: mean leapfrog steps per draw.
     pareto_k: of the importance weights of method="laplace" (below 0.7 it can be trusted); None for NUTS,
         which has no use for it, as the other numbers have little for Laplace.
     notes: coded remarks, empty if there is nothing to say.
@@ -54,7 +54,7 @@ class Health:
             if self.pareto_k is not None
             else (
                 f"R-hat max {self.rhat_max:.3f}, ESS min {self.ess_min:.0f}, divergences {self.divergences}, "
-                f"E-BFMI min {self.ebfmi_min:.2f}, modes agreed {self.map_agreed:.0%}, leapfrogs a draw "
+                f"E-BFMI min {self.ebfmi_min:.2f}, modes agreed {self.map_agreed:.0%}, leapfrogs per draw "
                 f"{self.steps:.1f}"
             )
         )
@@ -84,7 +84,7 @@ def examine(
         names: the law's own coefficients.
     """
     agreed, curvature = float(found["agreed"]), float(found["curvature_min"])
-    about = [*_mode_notes(agreed, curvature), *design_notes(problem, sites, prior, names)]
+    about = [*problem.notes, *_mode_notes(agreed, curvature), *design_notes(problem, sites, prior, names)]
     if "pareto_k" in found:
         k, ess = float(found["pareto_k"]), float(found["importance_ess"])
         return Health(np.nan, ess, 0, np.nan, agreed, 0.0, (*_laplace_notes(k, ess), *about), k)
@@ -150,7 +150,9 @@ def _sampler_notes(rhat: float, ess: float, divergences: int, ebfmi: float) -> I
 def _laplace_notes(k: float, ess: float) -> Iterator[Note]:
     if not k < 0.7:
         yield Note(
-            "pareto-k", f"the quick answer is off (Pareto k {k:.2f}, wanted below 0.7). Use method='nuts'."
+            "pareto-k",
+            f"the Laplace approximation is unreliable (Pareto k {k:.2f}, wanted below 0.7). Use "
+            "method='nuts'.",
         )
     if not ess > 400:
         yield Note(
@@ -167,5 +169,6 @@ def _mode_notes(agreed: float, curvature: float) -> Iterator[Note]:
     if curvature <= 0:
         yield Note(
             "curvature",
-            "the mode has no Gaussian around it: the warm-up's own covariance whitened the space instead.",
+            "the Hessian at the mode is not positive definite: the covariance of the warm-up draws whitened "
+            "the space instead.",
         )

@@ -1,4 +1,4 @@
-"""Design: what a table of runs cannot tell of a law, whatever was measured, and the run that would."""
+"""Identifiability: which coefficients a table of runs cannot determine, and the run that would."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def design_notes(
 
     Args:
         problem: the `Problem`.
-        sites: site -> `(chain, draw)`, from the posterior or from a quick answer.
+        sites: site -> `(chain, draw)`, from the posterior or from its Laplace approximation.
         prior: site -> `(sample,)`.
         names: the law's own coefficients.
     """
@@ -55,13 +55,13 @@ def design_notes(
             low, high = np.quantile(sites[name], [0.05, 0.95])
             yield Note(
                 "floor",
-                f"the data cannot see the floor {name}: its 90 % interval runs from {low:.3g} to {high:.3g}. "
+                f"the floor {name} is weakly identified: its 90 % interval is {low:.3g} to {high:.3g}. "
                 f"{_run_for(problem, sites, name, inputs)}",
             )
         elif _width(sites[name]) > KEPT * _width(prior[name]):
             yield Note(
                 "prior",
-                f"the data hardly inform {name}: its posterior is as wide as its prior. Add runs that "
+                f"{name} is weakly identified: its posterior is as wide as its prior. Add runs that "
                 "vary it, or state a prior.",
             )
 

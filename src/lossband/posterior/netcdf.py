@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._arguments import path_of
 from ..errors import InputError, Note
 from ..laws import find_law
 from ..laws.law import LAWS
@@ -20,7 +21,7 @@ from ..model.tails import NOISES
 from .fit_result import Fit, data_hash, first_curve
 from .health import Health
 from .posterior import Posterior
-from .tree import FORMAT
+from .tree import FORMAT, tree_hash
 
 if TYPE_CHECKING:
     import os
@@ -56,7 +57,33 @@ def load(
         InputError: no such file, another format, another law, noise or drift (by name, priors or values), or
             data that do not match their hash.
     """
+    path = path_of(path)
     tree, record = _opened(path)
+    whole = tree.attrs.get("sha256") == tree_hash(tree)
+    try:
+        post = _built(path, tree, record, law, noise, drift)
+    except InputError:
+        raise
+    except Exception:
+        if whole:  # an error of the user's own law
+            raise
+    if not whole:
+        raise InputError(
+            f"{path} is damaged: its groups do not match their hash.",
+            "Take a copy of the file as it was written, or fit again.",
+        )
+    return post
+
+
+def _built(
+    path: Path,
+    tree: xarray.DataTree,
+    record: Mapping[str, Any],
+    law: LawLike,
+    noise: NoiseLike | None,
+    drift: AbstractDrift | None,
+) -> Posterior:
+    """The posterior of a file's groups and record."""
     mixed, fits = record["mixture"], []
     for number in range(_count(mixed)):
         part = tree if number == 0 else tree[f"fit_{number}"]
@@ -92,10 +119,12 @@ def _opened(path: str | os.PathLike[str]) -> tuple[xarray.DataTree, dict[str, An
         with xarray.open_datatree(path, engine="h5netcdf") as tree:
             tree = tree.load()
         record = json.loads(tree.attrs["lossband"])
-    except (OSError, KeyError, ValueError) as error:  # no HDF5, none of ours, or a record that is no JSON
+        record["format"]
+    except Exception as error:  # noqa: BLE001 (no HDF5, none of ours, or damaged, which fails in any way)
         raise InputError(
-            f"{path} is no lossband posterior ({type(error).__name__}).", "Save one with post.save(path)."
-        ) from error
+            f"{path} is no lossband posterior, or damaged ({type(error).__name__}).",
+            "Save one with post.save(path).",
+        ) from None
     if record["format"] != FORMAT:
         wrote = record.get("versions", {}).get("lossband", "unknown")
         raise InputError(

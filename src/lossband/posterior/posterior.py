@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .._arguments import level_of, one_of
 from ..errors import InputError, listed
 from ..model.problem import NewRows, coefficients, widest
 from .bands import Forecast
 from .fit_result import Fit
-from .forecast import draw_losses
+from .forecast import KINDS, draw_losses
 from .health import worst
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ class Posterior(Forecast):
         Args:
             level: of the equal-tailed intervals.
         """
+        level = level_of(level)
         tables = {name: fit.summary(level=level) for name, (_, fit) in self.mixed.items()}
         if len(tables) == 1:
             return Table(next(iter(tables.values())), str(self.health))
@@ -174,6 +176,7 @@ class Posterior(Forecast):
         """
         import xarray
 
+        one_of("kind", kind, KINDS, "See Posterior.predict.")
         rows = NewRows.of(new, columns)
         losses = self.assembled(
             lambda problem, draws: draw_losses(problem, draws, rows.checked(problem), kind=kind)

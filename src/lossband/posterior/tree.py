@@ -5,6 +5,8 @@ Its fits along the chains for ArviZ, or one after another for a file.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import platform
 from importlib.metadata import version
@@ -13,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._files import replacing
+from .._arguments import path_of
+from .._files import write_whole
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from .posterior import Posterior
 
 
-FORMAT = 5  # of the saved file; `lossband.load` refuses any other
+FORMAT = 6  # of the saved file; `lossband.load` refuses any other
 PACKAGES = ("lossband", "jax", "numpyro", "arviz", "xarray", "numpy")
 BY_CHAIN = ("posterior", "sample_stats", "log_likelihood", "posterior_predictive", "latent", "prior")
 
@@ -128,6 +131,7 @@ def write(post: Posterior, path: str | os.PathLike[str]) -> Path:
     """
     import xarray
 
+    path = path_of(path)
     first, *others = [fit for _, fit in post.parts.values()]
     tree = first.data.copy()
     tree.attrs["lossband"] = json.dumps(whole_record(post))
@@ -136,6 +140,23 @@ def write(post: Posterior, path: str | os.PathLike[str]) -> Path:
             {k: v.to_dataset() for k, v in fit.data.children.items()}
         )
         tree[f"fit_{number}"].attrs["lossband"] = fit.data.attrs["lossband"]
-    with replacing(path) as temporary:
-        tree.to_netcdf(temporary, engine="h5netcdf")
-    return Path(path)
+    tree.attrs["sha256"] = tree_hash(tree)
+    # in memory first: HDF5 brings the process down where a disk is full
+    content = io.BytesIO()
+    tree.to_netcdf(content, engine="h5netcdf")
+    write_whole(path, content.getvalue())
+    return path
+
+
+def tree_hash(tree: xarray.DataTree) -> str:
+    """A hash of all groups: names, records, and the values with their types and shapes."""
+    found = hashlib.sha256()
+    for node in sorted(tree.subtree, key=lambda node: node.path):
+        found.update(f"{node.path}\0{node.attrs.get('lossband', '')}\0".encode())
+        for name, value in sorted(node.to_dataset(inherit=False).variables.items()):
+            values = np.asarray(value.values)
+            text = values.dtype.kind in "OUST"
+            kind = "text" if text else values.dtype.newbyteorder("<").str
+            found.update(f"{name}\0{value.dims}\0{values.shape}\0{kind}\0".encode())
+            found.update(repr(values.tolist()).encode() if text else np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()

@@ -21,7 +21,7 @@ FAR = 1e6  # "no row before": e^-FAR is 0, and unlike infinity its derivatives a
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Unit:
-    """What the training rows fix for good: the unit of the losses and the centre of each input.
+    """What the training rows fix: the unit of the losses and the centre of each input.
 
     Every prior is stated in it, so losses in nats, bits or normalised, and tokens or billions of tokens, give
     the same bands. A forecast keeps the unit of the training rows.

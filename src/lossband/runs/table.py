@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Number
 from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, listed, nearest
+from ..errors import InputError, Note, listed, nearest
+from .cells import dates, floats, how_to_mend, labels
+from .files import read_file
+from .frames import frame_of
 
 INPUTS = {
     "params": "N, parameters (say which: with or without embeddings)",
@@ -42,25 +44,33 @@ VOCABULARY = (*LABELS, *MEASURED, *INPUTS)
 
 
 def read_runs(runs: RunsLike, *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The user's table under lossband's column names, as a new frame.
+    """The user's table under lossband's column names, as a new frame: whoever reads on reads this one.
 
     Args:
-        runs: a pandas frame (or anything that `pandas.DataFrame` takes), or the path of a CSV or
-            Parquet file.
+        runs: a frame of pandas, polars or Arrow, a dict of columns, a list of records, one row as a dict, an
+            open file, or the path of one: CSV (separated by commas, semicolons, tabs or bars), JSON lines or
+            Parquet, compressed or not.
         columns: the user's names, `{"N": "params", "D": "tokens"}`.
 
     Returns:
-        A frame with a fresh 0..n-1 index; columns outside the vocabulary are carried along untouched.
+        A frame with a fresh 0..n-1 index. Columns that laws read are numbers, whatever their dtype was
+        ("124M" and "1e9" are numbers, and `attrs["notes"]` says so); `run` and `family` are text, 7 and 7.0
+        alike. A column with a cell that is no number stays as it is, for whoever needs it to refuse. All
+        others are carried along untouched.
 
     Raises:
         InputError: an empty table, a name in `columns` that is not there, a target outside the vocabulary, or
             two columns with one name.
     """
-    frame = _read_file(runs) if isinstance(runs, str) or hasattr(runs, "__fspath__") else _frame_of(runs)
-    for mine, ours in (columns or {}).items():
+    columns = dict(_names(columns))
+    if isinstance(runs, str) or hasattr(runs, "__fspath__") or hasattr(runs, "read"):
+        frame = read_file(runs, {*LABELS, *(mine for mine, ours in columns.items() if ours in LABELS)})
+    else:
+        frame = frame_of(runs)
+    for mine, ours in columns.items():
         if mine not in frame.columns:
             raise InputError(
-                f"columns= names {mine!r}, which is not in the table (it has {listed(frame.columns)})"
+                f"columns= names {mine!r}, which is not in the table (it has {listed(frame.columns, 12)})"
                 f"{nearest(mine, frame.columns)}",
                 "Give the table's own name on the left: columns={'N': 'params'}.",
             )
@@ -70,7 +80,7 @@ def read_runs(runs: RunsLike, *, columns: Mapping[str, str] | None = None) -> pd
                 f"{nearest(ours, VOCABULARY)}",
                 f"Use one of {', '.join(VOCABULARY)}.",
             )
-    frame = frame.rename(columns=columns or {})
+    frame = frame.rename(columns=columns)
     twice = sorted(set(map(str, frame.columns[frame.columns.duplicated()])))
     if twice:
         raise InputError(
@@ -80,31 +90,49 @@ def read_runs(runs: RunsLike, *, columns: Mapping[str, str] | None = None) -> pd
         raise InputError(
             "the table has no rows; one row per measurement is expected.", "Check the filter before."
         )
-    return frame.reset_index(drop=True)
+    return _typed(frame.reset_index(drop=True))
 
 
-def _frame_of(runs: Any) -> pd.DataFrame:
-    try:
-        return pd.DataFrame(runs)
-    except (ValueError, TypeError) as error:  # what pandas cannot make a table of
+def _names(columns: object) -> Mapping[str, str]:
+    """The user's column names, if that is what they are."""
+    if columns is None:
+        return {}
+    if not isinstance(columns, Mapping) or not all(isinstance(ours, str) for ours in columns.values()):
         raise InputError(
-            f"a table was expected, and a {type(runs).__name__} was given ({error}).",
-            "Pass a frame, or a path.",
-        ) from error
+            f"columns= got {columns!r}; expected a dict of your names and lossband's.",
+            "For instance columns={'N': 'params'}.",
+        )
+    return columns
 
 
-def _read_file(path: str | os.PathLike) -> pd.DataFrame:
-    parquet = str(path).endswith(".parquet")
-    try:
-        with open(path, "rb") as file:  # pyarrow leaves a file that it cannot parse open
-            return pd.read_parquet(file) if parquet else pd.read_csv(file)
-    except ImportError as error:
-        raise InputError("Parquet files need pyarrow.", "pip install 'lossband[parquet]'") from error
-    except (OSError, ValueError) as error:  # pandas and pyarrow raise subclasses for what they cannot parse
-        what = "a Parquet" if parquet else "a CSV"
-        raise InputError(
-            f"{str(path)!r} cannot be read as {what} table: {error}.", "Check the path, or pass a frame."
-        ) from error
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its known columns as numbers and labels, and notes on numbers that were text."""
+    new, notes = {}, []
+    for name in (name for name in VOCABULARY if name in frame):
+        column = frame[name]
+        if name in LABELS:
+            new[name] = labels(column)
+        elif not _is_plain(column):
+            values = floats(column)
+            if (values.notna() | column.isna()).all():
+                new[name] = values
+                notes += _text_note(name, column, values)
+    frame = frame.assign(**new)
+    if notes:
+        frame.attrs["notes"] = (*frame.attrs.get("notes", ()), *notes)
+    return frame
+
+
+def _is_plain(column: pd.Series) -> bool:
+    """Whether a column already holds numbers of 64 bits, or what is no number of any kind."""
+    return column.dtype in (np.int64, np.float64, bool) or dates(column)
+
+
+def _text_note(name: str, column: pd.Series, values: pd.Series) -> Iterable[Note]:
+    text = [(cell, value) for cell, value in zip(column, values, strict=True) if isinstance(cell, str)]
+    if text:
+        cell, value = text[0]
+        yield Note("text", f"{name} is text: {len(text)} cells such as {cell!r} are read as {value:g}.")
 
 
 def check_runs(
@@ -175,16 +203,13 @@ def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False) -> pd.Series:
             f"Add it, or name yours: columns={{'yours': {name!r}}}.",
         )
     column = frame[name]
-    if (
-        column.dtype == bool
-        or pd.api.types.is_datetime64_any_dtype(column)
-        or pd.api.types.is_timedelta64_dtype(column)
-    ):
-        _refuse_rows(name, np.ones(len(frame)), "non-numeric value", "numbers", f"It holds {column.dtype}.")
-    values = column.map(_number).astype(np.float64) if column.dtype == object else _floats(column)
+    values = floats(column)
     text = values.isna() & column.notna()
     if text.any():
-        _refuse_rows(name, text, "non-numeric value", "numbers", "Convert it with pd.to_numeric.")
+        first = column[text].iloc[0]
+        got = column.dtype if dates(column) or column.dtype == bool else repr(first)
+        hint, shell = how_to_mend(name, first)
+        _refuse_rows(name, text, "non-numeric value", f"numbers, got {got}", hint, shell)
     if values.isna().any():
         _refuse_rows(
             name,
@@ -209,34 +234,16 @@ def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False) -> pd.Series:
     return values
 
 
-def _floats(column: pd.Series) -> pd.Series:
-    """A column of one dtype as float64; what is no number is NaN."""
-    if pd.api.types.is_complex_dtype(column):
-        return pd.Series(np.nan, index=column.index)
-    return pd.to_numeric(
-        column.astype(object) if isinstance(column.dtype, pd.CategoricalDtype) else column, errors="coerce"
-    ).astype(np.float64)
-
-
-def _number(cell: object) -> float:
-    """A cell of a column of mixed types as a float: NaN for no number, infinity beyond a float's range."""
-    if isinstance(cell, bool | np.bool_ | bytes | complex) or not isinstance(cell, str | Number | np.number):
-        return np.nan
-    try:
-        return float(cell)
-    except OverflowError:  # a whole number beyond 1.8e308
-        return np.inf
-    except (ValueError, TypeError):
-        return np.nan
-
-
-def _refuse_rows(name: str, bad: np.ndarray | pd.Series, what: str, expected: str, todo: str) -> NoReturn:
+def _refuse_rows(
+    name: str, bad: np.ndarray | pd.Series, what: str, expected: str, todo: str, shell: str | None = None
+) -> NoReturn:
     rows = np.flatnonzero(np.asarray(bad))
     plural = "s" if len(rows) > 1 and not what.endswith("0") else ""  # "value <= 0" stays as it is
     raise InputError(
         f"{name} has {len(rows)} {what}{plural} (row{'s' if len(rows) > 1 else ''} {listed(rows)}); "
         f"expected {expected}.",
         todo,
+        shell,
     )
 
 

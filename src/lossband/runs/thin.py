@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from .._arguments import whole
 from ..errors import InputError, Note
 from .arrays import clock_of
+from .start import without_start
 from .table import numbers, read_runs
 
 FEW = 8  # a bin with fewer rows keeps them: too few to tell their scatter
@@ -47,11 +49,14 @@ def thin(runs: Any, bins: int = 128, *, columns: Mapping[str, str] | None = None
     clock = clock_of(table)
     if clock is None:
         raise InputError("thin needs the order of a run's points: a column tokens or step.", "Add one.")
-    if not (isinstance(bins, int) and bins > 0):
-        raise InputError(f"bins= got {bins!r}; expected a whole number above 0.", "Leave it out for 128.")
+    bins = whole("bins", bins)
+    table, begun = without_start(table, (clock,))
+    said = (*table.attrs.get("notes", ()), *begun)
     table = table.assign(**{name: numbers(table, name) for name in ("loss", clock)})
     groups = [rows for _, rows in table.groupby("run", sort=False)] if "run" in table else [table]
-    return pd.concat([_thinned(rows, clock, bins) for rows in groups], ignore_index=True)
+    thinned = pd.concat([_thinned(rows, clock, bins) for rows in groups], ignore_index=True)
+    thinned.attrs["notes"] = said
+    return thinned
 
 
 def cells(clock: ArrayLike, bins: int) -> list[np.ndarray]:
