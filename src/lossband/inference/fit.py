@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..laws.resolve import LawLike
     from ..model.drift import DriftLike
     from ..model.noise import NoiseLike
+    from ..model.population import Population
     from ..model.problem import Problem
     from ..posterior.posterior import Posterior
     from ..runs.table import RunsLike
@@ -48,6 +49,7 @@ def fit(
     method: Method = "nuts",
     progress: bool | None = None,
     columns: Mapping[str, str] | None = None,
+    population: Population | None = None,
 ) -> Posterior:
     """Fit a loss law to measured runs and return its posterior.
 
@@ -68,6 +70,7 @@ def fit(
             `health.pareto_k` says whether it can be trusted.
         progress: True or False; None shows a bar on a terminal only.
         columns: the user's column names, {"N": "params"}.
+        population: what past sweeps taught, from `lossband.learn`: its law, priors and drift.
 
     Returns:
         a `Posterior`. Its `health` says whether it can be trusted.
@@ -78,7 +81,8 @@ def fit(
     options: ManyOptions = dict(
         num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains, seed=seed, method=method
     )
-    return fit_many([runs], law, noise=noise, drift=drift, columns=columns, progress=progress, **options)[0]
+    options |= dict(noise=noise, drift=drift, progress=progress, population=population)
+    return fit_many([runs], law, columns=columns, **options)[0]
 
 
 @overload
@@ -112,6 +116,7 @@ def fit_many(
     method: Method = "nuts",
     progress: bool | None = None,
     columns: Mapping[str, str] | None = None,
+    population: Population | None = None,
     batch: int = 16,
     executor: TakesJobs | None = None,
     folder: str | os.PathLike[str] | None = None,
@@ -133,6 +138,7 @@ def fit_many(
         method: as in `fit`.
         progress: as in `fit`.
         columns: as in `fit`.
+        population: as in `fit`.
         batch: at most so many tables at once; it bounds the memory.
         executor: where the batches run: anything with the standard `submit(function, *args)`, such as
             `concurrent.futures.ProcessPoolExecutor` (with its "spawn" context) or a Dask client's
@@ -154,6 +160,8 @@ def fit_many(
     one_of("errors", errors, ("raise", "return"), "Leave it out to raise.")
     tables, executor = _several(tables), usable(executor)
     folder = None if folder is None else path_of(folder, "folder= the path of a folder")
+    if population is not None:
+        law, noise, drift = population.applied(law, noise, drift)
     found = [_posed(table, errors, law, noise=noise, drift=drift, columns=columns) for table in tables]
     fitted = sample(
         [each for each in found if not isinstance(each, InputError)],

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypedDict
 
 from ..model.drift import DriftLike
 from ..model.noise import NoiseLike
+from ..model.population import Population
 from .sampler import Method
 
 
@@ -25,6 +26,7 @@ class CommonOptions(TypedDict, total=False):
 
     noise: NoiseLike
     drift: DriftLike
+    population: Population | None
     num_warmup: int
     num_samples: int
     num_chains: int

@@ -12,11 +12,10 @@ from .._cache import remembered
 from .._lazy import numpyro
 from ..errors import InputError, listed, nearest
 from ..runs.arrays import Runs, Unit
-from .priors import _prior_key, _replacing
+from .priors import Prior, _prior_key, _replacing
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpyro.distributions import Distribution
 
 
 LAWS: "dict[str, Law]" = {}  # every named law, filled by the @law decorator
@@ -36,7 +35,7 @@ class Law:
     source: str = ""
     # runs -> training compute (row,); None: the product of the inputs
     compute: Callable[[Runs], jax.Array] | None = None
-    priors: "dict[str, Distribution]" = field(default_factory=dict)
+    priors: dict[str, Prior] = field(default_factory=dict)
     along: tuple[str, ...] = ()  # the inputs along which the drift runs; (): all of them
     # (law, frame) -> inputs, for a law whose inputs depend on the table
     choose: "Callable[[Law, pd.DataFrame], tuple[str, ...]] | None" = None
@@ -56,10 +55,10 @@ class Law:
 
     def __call__(self, runs: Runs) -> jax.Array:
         """Sample the coefficients with NumPyro; return the expected loss `(row,)`, in the table's unit."""
-        priors = _replacing()(self.priors)
+        priors = _replacing()({name: prior for name, prior in self.priors.items() if "." not in name})
         with priors:
             loss = self.curve(runs)
-        if unmet := set(self.priors) - priors.met:
+        if unmet := set(priors.priors) - priors.met:
             raise InputError(
                 f"with_priors names {listed(sorted(unmet))}, which the law {self.name!r} does not sample"
                 f"{nearest(min(unmet), priors.seen)}",
@@ -72,15 +71,21 @@ class Law:
         with numpyro.handlers.block():
             return numpyro.handlers.substitute(self, sites)(runs)
 
-    def with_priors(self, **priors: "Distribution") -> "Law":
+    def with_priors(self, **priors: Prior) -> "Law":
         """The same law with these coefficients' priors replaced: `law.with_priors(alpha=dist.Beta(2, 5))`."""
         return replace(self, priors={**self.priors, **priors})
 
     def simplest(self) -> "Law":
-        """Its `simpler` law, of the same inputs and with the same priors on what both have."""
+        """Its `simpler` law, of the same inputs and with the same priors on what both have.
+
+        A prior named by that law, as "coupled.E", is that law's alone, in place of the shared one.
+        """
         law = LAWS[self.simpler]
-        shared = replace(law, inputs=self.inputs)
-        return replace(shared, priors={n: prior for n, prior in self.priors.items() if n in shared.sites})
+        same = replace(law, inputs=self.inputs)
+        shared = {name: prior for name, prior in self.priors.items() if name in same.sites}
+        own = f"{law.name}."
+        theirs = {n.removeprefix(own): prior for n, prior in self.priors.items() if n.startswith(own)}
+        return replace(same, priors=shared | theirs)
 
     @property
     def varied(self) -> tuple[str, ...]:
@@ -182,5 +187,5 @@ def law(
     return decorate
 
 
-def _restore(name: str, inputs: tuple[str, ...], priors: "dict[str, Distribution]") -> Law:
+def _restore(name: str, inputs: tuple[str, ...], priors: dict[str, Prior]) -> Law:
     return replace(LAWS[name], inputs=inputs, priors=priors)

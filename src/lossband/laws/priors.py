@@ -3,7 +3,8 @@
 import functools
 import re
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Union
 
 import jax
 import numpy as np
@@ -15,19 +16,50 @@ if TYPE_CHECKING:
     from numpyro.distributions import Distribution
 
 
-def _prior_key(prior: "Distribution") -> tuple[Hashable, ...]:
+@dataclass(frozen=True)
+class Learnt:
+    """A prior learnt from past sweeps, in place of a log-normal one of the law.
+
+        ln site ~ Normal(own + shift, width),   own: ln of the median of the law's own prior
+
+    It is relative, as the law's own prior is, so that it means the same whatever the unit of the losses.
+
+    shift: of ln of the median.
+    width: standard deviation of ln of the site.
+    """
+
+    shift: float
+    width: float
+
+    def of(self, own: "Distribution") -> "Distribution":
+        """The distribution in place of the law's own."""
+        if not isinstance(own, dist.LogNormal):
+            raise InputError(
+                f"a learnt prior moves a log-normal one, and got {type(own).__name__}.",
+                "Give this coefficient a prior of its own with law.with_priors.",
+            )
+        return dist.LogNormal(own.loc + self.shift, self.width)
+
+
+Prior = Union["Distribution", Learnt]
+
+
+def _prior_key(prior: Prior) -> tuple[Hashable, ...]:
     """A prior's form and numbers, hashable."""
+    if isinstance(prior, Learnt):
+        return "Learnt", prior.shift, prior.width
     leaves, form = jax.tree.flatten(prior)
     return form, tuple((np.shape(leaf), tuple(np.ravel(leaf).tolist())) for leaf in leaves)
 
 
-def prior_spec(prior: "Distribution") -> tuple[str, tuple]:
+def prior_spec(prior: Prior) -> tuple[str, tuple]:
     """A prior as plain data, `("Beta", (("concentration0", (), (5.0,)), ...))`: what a saved file holds.
 
     Raises:
         InputError: a prior that its parameters alone do not make again.
     """
-    values = {name: np.asarray(getattr(prior, name)) for name in sorted(prior.arg_constraints)}
+    names = vars(prior) if isinstance(prior, Learnt) else prior.arg_constraints
+    values = {name: np.asarray(getattr(prior, name)) for name in sorted(names)}
     spec = (
         type(prior).__name__,
         tuple((name, value.shape, tuple(value.ravel().tolist())) for name, value in values.items()),
@@ -43,9 +75,11 @@ def prior_spec(prior: "Distribution") -> tuple[str, tuple]:
     return spec
 
 
-def prior_from(spec: tuple[str, tuple]) -> "Distribution":
-    """The NumPyro distribution that `prior_spec` described."""
+def prior_from(spec: tuple[str, tuple]) -> Prior:
+    """The NumPyro distribution, or the learnt prior, that `prior_spec` described."""
     name, values = spec
+    if name == Learnt.__name__:
+        return Learnt(**{arg: float(np.reshape(value, shape)) for arg, shape, value in values})
     if not re.fullmatch(r"[A-Za-z]+", name) or not hasattr(dist, name):
         raise InputError(
             f"the prior {name!r} is no distribution of this NumPyro.",
@@ -61,7 +95,7 @@ def _replacing() -> type:
     class Priors(numpyro.primitives.Messenger):
         """Put these priors in place of a law's own while it runs; remember which sites it samples."""
 
-        def __init__(self, priors: "dict[str, Distribution]") -> None:
+        def __init__(self, priors: dict[str, Prior]) -> None:
             self.priors, self.seen, self.met = priors, set(), set()
             super().__init__()
 
@@ -70,6 +104,7 @@ def _replacing() -> type:
                 self.seen.add(msg["name"])
                 if msg["name"] in self.priors:
                     self.met.add(msg["name"])
-                    msg["fn"] = self.priors[msg["name"]]
+                    prior = self.priors[msg["name"]]
+                    msg["fn"] = prior.of(msg["fn"]) if isinstance(prior, Learnt) else prior
 
     return Priors

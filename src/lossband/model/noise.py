@@ -43,12 +43,14 @@ class Noise:
     sigma: median of the scatter's prior, as a share of the spread of the training ln losses. Next to nothing,
         such as 1e-6, leaves the known errors `loss_se` as all the scatter there is: the means of
         `lossband.thin` need that.
+    width: standard deviation of ln of that share in its prior.
     """
 
     tails: Tails = StudentT()
     run: bool = False
     ou: bool = False
     sigma: float = 0.03
+    width: float = 1.2
 
     def __post_init__(self) -> None:
         """Take the tails by their name too."""
@@ -68,7 +70,7 @@ class Noise:
         def scale(name: str, width: float = 1.2, share: float = 0.03, **infer: str) -> jax.Array:
             return numpyro.sample(name, dist.LogNormal(jnp.log(share * spread), width), infer=infer)
 
-        sites = {"sigma": scale("sigma", share=self.sigma, scale="noise")}
+        sites = {"sigma": scale("sigma", self.width, self.sigma, scale="noise")}
         if self.run:
             sites["sigma_run"] = scale("sigma_run", 1.0)
         if self.ou:

@@ -157,7 +157,9 @@ def _noise(problem: Problem, draws: Draws, new: pd.DataFrame) -> np.ndarray:
     return scatter
 
 
-def log_densities(problem: Problem, draws: Draws, real: pd.DataFrame) -> np.ndarray:
+def log_densities(
+    problem: Problem, draws: Draws, real: pd.DataFrame, *, curves: np.ndarray | None = None
+) -> np.ndarray:
     """Log density of each measured loss given each draw, `(sample, row)`, in nats per unit of the loss.
 
     Given a draw, ln loss is the law, the drift inside the data and the fitted run effects, and around them
@@ -169,9 +171,11 @@ def log_densities(problem: Problem, draws: Draws, real: pd.DataFrame) -> np.ndar
         problem: the `Problem` that was fitted.
         draws: its `Draws`.
         real: a checked frame of measured rows, with `loss`.
+        curves: `law_losses` of these draws and rows, where they are known.
     """
+    curves = law_losses(problem, draws, real) if curves is None else curves
     log_loss = np.log(real["loss"].to_numpy(float))
-    location, variance = np.log(law_losses(problem, draws, real)), np.zeros((len(draws.weights), len(real)))
+    location, variance = np.log(curves), np.zeros((len(draws.weights), len(real)))
     for mean, spread in (_drift_moments(problem, draws, real), _run_moments(problem, draws, real)):
         location, variance = location + mean, variance + spread
     if problem.model.noise.ou:
