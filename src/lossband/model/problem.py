@@ -28,6 +28,7 @@ class Problem:
         order: `(row,)` positions in `frame` of the padded arrays' rows.
         runs, measured: those arrays.
         columns: the user's column names, {"N": "params"}; new rows may use them too.
+        others: the table's other columns, which neither law nor noise reads, beside `frame`; None if unknown.
     """
 
     model: LossModel
@@ -38,6 +39,7 @@ class Problem:
     runs: Runs
     measured: Measured
     columns: dict = field(default_factory=dict)
+    others: pd.DataFrame | None = None
 
     @property
     def size(self):
@@ -115,7 +117,8 @@ def pose(runs, law=None, *, noise="student-t", drift="default", columns=None, le
     basis = paths.inside(ordered) if paths else np.zeros((len(frame), 0))
     measured = measured_of(ordered, basis, run_effects=model.noise.run, least=least)
     runs = runs_of(ordered, unit, pad_to=len(measured.mask))
-    problem = Problem(model, frame, unit, paths, order, runs, measured, dict(columns or {}))
+    others = table.loc[frame.index, [name for name in table if name not in frame]]
+    problem = Problem(model, frame, unit, paths, order, runs, measured, dict(columns or {}), others=others)
     needed = len(coefficients(problem)) + 1
     if len(frame) < needed:
         raise InputError(
