@@ -9,9 +9,12 @@ from .. import score
 from ..errors import InputError
 from ..inference.fit import fit_many
 from ..model.problem import NewRows
+from ..posterior.ahead import UNUSABLE, forecast_notes
 from ..posterior.bands import LEVELS, named, summarise
+from ..posterior.health import CONTRADICTIONS
 from ..runs.arrays import clock_of
 from ..runs.table import read_runs
+from .against import AGAINST, against
 from .calibration import _quarters, diagnose
 
 
@@ -51,6 +54,26 @@ class Backtest:
         table = pd.DataFrame([names | self._row(rows) for names, rows in parts])
         table.attrs["notes"] = diagnose(table, [rows for _, rows in parts], self._main)
         return table
+
+    @property
+    def notes(self):
+        """Coded notes: the hidden rows against the bands (`one-sided`, `narrow`), and `few-levels`, `far`."""
+        ahead = [
+            note
+            for post, (_, rows) in zip(self.posteriors, self.frame.groupby("hidden", sort=False), strict=True)
+            for note in forecast_notes(post.problem, rows)
+        ]
+        return (*against(self.frame, self._main), *{note.code: note for note in ahead}.values())
+
+    @property
+    def ok(self):
+        """Whether forecasts of this kind may be used: the hidden rows do not contradict the bands.
+
+        Nor do the fitted rows contradict the law.
+        """
+        said = {note.code for note in self.notes}
+        contradicted = {note.code for post in self.posteriors for note in post.health.notes} & CONTRADICTIONS
+        return not said & (AGAINST | UNUSABLE) and not contradicted
 
     @property
     def _main(self):

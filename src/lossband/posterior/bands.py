@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..model.problem import NewRows
+from .ahead import UNUSABLE, forecast_notes
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
@@ -49,7 +50,8 @@ def summarise(problem, new, losses, *, kind, levels):
     Returns:
         a frame with the inputs, `mean`, `median`, `sd`, `lo_90`, `hi_90`, ... in the unit of the loss, and
         `extrapolation`, the distance from the ranges of the training rows in decades. `frame.attrs` says the
-        kind and that the intervals are equal-tailed.
+        kind, that the intervals are equal-tailed, `notes`, as text, and `ok`: False where the forecast should
+        not be used.
     """
     frame = new[[c for c in ("run", *problem.model.law.inputs) if c in new]].copy()
     frame["mean"] = losses.mean(0)
@@ -57,6 +59,8 @@ def summarise(problem, new, losses, *, kind, levels):
     frame["sd"] = losses.std(0)
     frame = frame.assign(**interval_columns(losses, levels), extrapolation=problem.extrapolation(new))
     frame.attrs.update(kind=kind, interval="equal-tailed", levels=tuple(levels))
+    notes = list(forecast_notes(problem, new))
+    frame.attrs.update(notes=list(map(str, notes)), ok=not {note.code for note in notes} & UNUSABLE)
     return frame
 
 
@@ -111,7 +115,9 @@ class Forecast(abc.ABC):
         """
         rows = NewRows.of(new, columns)
         losses = self.draws(rows, kind=kind).to_numpy()
-        return summarise(self.problem, rows.checked(self.problem), losses, kind=kind, levels=levels)
+        band = summarise(self.problem, rows.checked(self.problem), losses, kind=kind, levels=levels)
+        band.attrs["ok"] &= self.health.ok
+        return band
 
     def gap(self, real, *, by="run", kind="mean", level=0.9, columns=None):
         """Signed distance predicted - real, per curve, with its own interval.

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom, f as fisher
+from scipy.stats import binom
+from scipy.stats import f as fisher
 
 from ..errors import Note, listed
 from ..model.problem import Problem
@@ -26,9 +27,7 @@ FAR_APART = 8.0  # scales of the noise between equal rows; Student-t noise passe
 MIN_INSIDE, MIN_GROUP = 0.6, 5
 
 
-def contradictions(
-    problem: Problem, sites: Mapping[str, np.ndarray], residual: np.ndarray
-) -> Iterator[Note]:
+def contradictions(problem: Problem, sites: Mapping[str, np.ndarray], residual: np.ndarray) -> Iterator[Note]:
     """Notes on data that contradict the law.
 
     Args:
@@ -65,7 +64,9 @@ def _share_rising(problem: Problem, name: str) -> float:
     larger = step.pop(name) > EQUAL
     equal = larger & np.all([np.abs(each) < EQUAL for each in step.values()] or [larger], axis=0)
     # without a grid, pairs in which no other input is smaller
-    pairs = equal if equal.sum() >= MIN_PAIRS else larger & np.all([d >= -EQUAL for d in step.values()], axis=0)
+    pairs = (
+        equal if equal.sum() >= MIN_PAIRS else larger & np.all([d >= -EQUAL for d in step.values()], axis=0)
+    )
     if pairs.sum() < MIN_PAIRS or frame[name].nunique() < 3:
         return 0.0
     return float((np.subtract.outer(*[frame["loss"].to_numpy()] * 2) > 0)[pairs].mean())
@@ -154,8 +155,8 @@ def misfit(problem: Problem, sites: Mapping[str, np.ndarray], residual: np.ndarr
         if share < MIN_INSIDE and binom.cdf(inside[rows].sum(), count, 0.9) < 0.01 / len(groups):
             yield Note(
                 "misfit",
-                f"only {share:.0%} of the {count} rows at {name} {value} lie inside their own 90 % bands: the "
-                "law cannot follow them. Leave them out, or use another law.",
+                f"only {share:.0%} of the {count} rows at {name} {value} lie inside their own 90 % bands: "
+                "the law cannot follow them. Leave them out, or use another law.",
             )
 
 
@@ -184,7 +185,7 @@ def _groups(problem: Problem) -> Iterator[tuple[str, str, np.ndarray]]:
 
 
 def _settings(problem: Problem) -> dict[str, pd.Series]:
-    """Columns that may be an input that the law lacks: they vary, are no outcome and no function of one input."""
+    """Columns that may be a missing input: they vary, are no outcome and no function of one input."""
     found = {}
     for name, column in ({} if problem.others is None else problem.others).items():
         text = not pd.api.types.is_numeric_dtype(column)

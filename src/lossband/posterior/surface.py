@@ -12,7 +12,9 @@ def log_inputs(frame: pd.DataFrame, inputs: Iterable[str]) -> dict[str, np.ndarr
     return {name: np.log(frame[name].to_numpy(float)) for name in inputs}
 
 
-def smooth_residuals(frame: pd.DataFrame, inputs: Iterable[str], values: np.ndarray) -> tuple[np.ndarray, int]:
+def smooth_residuals(
+    frame: pd.DataFrame, inputs: Iterable[str], values: np.ndarray
+) -> tuple[np.ndarray, int]:
     """What a parabola in the log inputs leaves of `values`, `(row, ...)`, and how many coefficients it has.
 
     Args:
