@@ -75,7 +75,8 @@ def _fits(problems, sampler, seed, progress, batch, executor, folder):
                 fits[i] = fit
                 if folder:
                     Path(folder).mkdir(parents=True, exist_ok=True)
-                    Posterior.of(fit).save(paths[i])
+                    with TRACING:  # the file records a curve of the law, and other batches trace it meanwhile
+                        Posterior.of(fit).save(paths[i])
     return fits
 
 
