@@ -9,7 +9,7 @@ import pytest
 
 import lossband as lb
 from lossband.evaluation.learn import predictive
-from lossband.evaluation.splits import KINDS, splits
+from lossband.evaluation.splits import KINDS, cuts
 from lossband.laws import LAWS
 from lossband.laws.priors import Learnt, prior_from, prior_spec
 
@@ -76,10 +76,10 @@ def test_a_prior_named_by_the_simpler_law_is_that_laws_alone():
 
 def test_splits_hide_by_level_and_never_by_loss():
     rows = sweep(0, sizes=8)
-    found = {kind: (train, hidden) for kind, train, hidden in splits(rows)}
+    found = {kind: (train, hidden) for kind, train, hidden in cuts(rows)}
     assert tuple(found) == KINDS
     shuffled = rows.assign(loss=rows.loss.to_numpy()[::-1])
-    for kind, train, _ in splits(shuffled):
+    for kind, train, _ in cuts(shuffled):
         assert list(train.index) == list(found[kind][0].index)
     assert (
         found["few"][0].params.nunique() == 3

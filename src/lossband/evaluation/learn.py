@@ -38,13 +38,12 @@ from ..posterior.fit_result import Fit, data_hash
 from ..posterior.forecast import law_losses, log_densities
 from ..posterior.posterior import Posterior
 from ..runs.arrays import double
-from .splits import splits
+from .splits import cuts, enough
 
-GRID = 41  # values of mu, and of s
+GRID, ZOOMS = 31, 3  # values of mu, and of s; how often the grid is drawn closer about the posterior
 MOST = 400  # draws of a fit that are looked at
 STEP = np.array([0.15, 0.15, 0.35])  # sd of the priors of what lies beyond: both means, ln of the factor
 MOST_SIZES = 3  # hidden sizes of a sweep that count as observations of their own
-LEAST_ROWS, LEAST_SIZES, LEAST_HIDDEN = 8, 2, 3  # of a split
 
 
 def learn(
@@ -155,15 +154,26 @@ def predictive(draws: Sequence[np.ndarray], width: float, shares: Sequence[float
         >>> bool(abs(mean - 0.5) < 0.05 and sd < 0.2)
         True
     """
-    mu, s = np.meshgrid(np.linspace(-2.5, 2.5, GRID) * width, np.linspace(0.05, 2.5, GRID) * width)
+    low, high = np.array([-2.5, 0.05]) * width, np.array([2.5, 2.5]) * width
+    for _ in range(ZOOMS):
+        mu, s = np.meshgrid(*(np.linspace(*ends, GRID) for ends in zip(low, high, strict=True)))
+        weight = _posterior(draws, width, shares, mu, s)
+        middle = np.array([np.sum(weight * mu), np.sum(weight * s)])
+        reach = 5 * np.sqrt([np.sum(weight * (x - m) ** 2) for x, m in zip((mu, s), middle, strict=True)])
+        low, high = np.maximum(low, middle - reach), np.minimum(high, middle + reach)
+    return float(middle[0]), float(np.sqrt(np.sum(weight * (s**2 + (mu - middle[0]) ** 2))))
+
+
+def _posterior(
+    draws: Sequence[np.ndarray], width: float, shares: Sequence[float], mu: np.ndarray, s: np.ndarray
+) -> np.ndarray:
+    """Probability of each (mu, s) on a grid."""
     log = norm.logpdf(mu, 0, width) + norm.logpdf(s, 0, width)
     for each, share in zip(draws, shares, strict=True):
         x = np.asarray(each)[:: max(1, len(each) // MOST), None, None]
         ratio = norm.logpdf(x, mu, s) - norm.logpdf(x, 0, width)
-        log += share * (logsumexp(ratio, axis=0) - np.log(len(x)))
-    weight = np.exp(log - logsumexp(log))
-    mean = np.sum(weight * mu)
-    return float(mean), float(np.sqrt(np.sum(weight * (s**2 + (mu - mean) ** 2))))
+        log = log + share * (logsumexp(ratio, axis=0) - np.log(len(x)))
+    return np.exp(log - logsumexp(log))
 
 
 def _provenance(named: Mapping, posts: list[Posterior], groups: list[str]) -> tuple[dict, ...]:
@@ -179,7 +189,9 @@ def _beyond(found: Population, posts: list[Posterior], groups: list[str], option
     tasks = []
     for post, group in zip(posts, groups, strict=True):
         frame = next(iter(post.fits.values())).problem.frame
-        tasks += [(group, train, hidden) for _, train, hidden in splits(frame) if _enough(train, hidden)]
+        tasks += [
+            (group, train, hidden) for kind, train, hidden in cuts(frame) if enough(kind, train, hidden)
+        ]
     if not tasks:
         return found.drift
     fits = fit_many([train for _, train, _ in tasks], population=found, **options)
@@ -195,10 +207,6 @@ def _beyond(found: Population, posts: list[Posterior], groups: list[str], option
         height, np.zeros(3), method="Nelder-Mead", options=dict(xatol=0.01, fatol=0.01, maxfev=80)
     )
     return _with(found.drift, best.x)
-
-
-def _enough(train: pd.DataFrame, hidden: pd.DataFrame) -> bool:
-    return len(train) >= LEAST_ROWS and train.params.nunique() >= LEAST_SIZES and len(hidden) >= LEAST_HIDDEN
 
 
 def _with(drift: Drift, numbers: np.ndarray) -> Drift:
