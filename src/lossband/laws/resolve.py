@@ -38,7 +38,7 @@ def find_law(wanted: LawLike, frame: "pd.DataFrame") -> Law:
                 f"The laws are {', '.join(sorted(LAWS))}.",
             )
         wanted = LAWS[wanted]
-    if not callable(wanted):
+    if not callable(wanted) or isinstance(wanted, type):
         raise InputError(
             f"law= got {wanted!r}; expected a name, a Law or a function of the runs.",
             f"The laws are {', '.join(sorted(LAWS))}.",
