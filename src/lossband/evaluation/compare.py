@@ -23,7 +23,7 @@ from ..errors import InputError, Note
 from ..inference.batches import sample
 from ..inference.sampler import Sampler
 from ..model.problem import pose, widest
-from ..posterior.posterior import mixture
+from ..posterior.posterior import Posterior, mixture
 from .refits import future, hidden_scores, runs_out
 from .stacking import clustered_se, weigh_laws
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from typing import Any, Unpack
 
     from ..inference.options import AverageOptions
-    from ..posterior.posterior import Posterior
     from ..runs.table import RunsLike
 
     Laws = Iterable[str] | Mapping[str, Mapping[str, Any]]

@@ -10,10 +10,11 @@ from .._arguments import number, path_of
 from ..errors import InputError, Note, listed
 from ..runs.cells import label_of, number_of
 from ..runs.files import names_in
+from ..runs.names import losses_of
 from ..runs.table import LABELS, read_runs
 from . import csv_logs, mlflow, run_tables, tensorboard, text, trainer, wandb
 from .assemble import table_of, timed
-from .naming import known, losses_of
+from .naming import known
 from .records import Imported, Logs
 
 FORMATS = (

@@ -88,8 +88,7 @@ def _check_function(wanted: object, looped: bool) -> None:
     """Refuse a cost that cannot take params and tokens, and loops where the law has them."""
     names = ("params", "tokens", "loops") if looped else ("params", "tokens")
     try:
-        inspect.signature(wanted).bind(*names)
-        known = not isinstance(wanted, type)
+        known = not isinstance(wanted, type) and bool(inspect.signature(wanted).bind(*names))
     except TypeError:
         known = False
     except ValueError:  # a function of C has no signature
