@@ -78,12 +78,16 @@ def test_a_job_that_fails_ends_the_others():
 
 
 def test_a_signal_reaches_whoever_waits():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     jobs = [(2000, 0.05)] * 3
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     begin = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        list(side_by_side(lambda c, p, bar: blocks(c, p, bar, []), jobs, Bar()))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(side_by_side(lambda c, p, bar: blocks(c, p, bar, []), jobs, Bar()))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - begin < 2 and until(lambda: not running())
 
 

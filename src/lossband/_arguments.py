@@ -1,7 +1,6 @@
 """Arguments: what a caller gave, checked where it enters, in the type that the code works with."""
 
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
@@ -49,11 +48,20 @@ def number(
         above: the number must be larger, or, with `zero`, as large.
         zero: whether `above` itself will do.
     """
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    usable = real and abs(value) <= sys.float_info.max and (value > above or (zero and value == above))
-    if not usable:
+    found = _float(value)
+    if not (abs(found) < float("inf") and (found > above or (zero and found == above))):
         raise InputError(f"{name}= got {short(value)}; expected {expected}.", hint)
-    return float(value)
+    return found
+
+
+def _float(value: Any) -> float:
+    """A real number as a float; NaN for anything else, and for one that no float holds."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return float("nan")
+    try:
+        return float(value)
+    except OverflowError:
+        return float("nan")
 
 
 def level_of(value: Any, name: str = "level") -> float:

@@ -35,6 +35,10 @@ def stoppable(status: int) -> Iterator[None]:
     signal.signal(signal.SIGINT, interrupt)
     try:
         yield
+    except Exception:
+        if timers:  # what became of an interrupt amid an import
+            raise KeyboardInterrupt from None
+        raise
     finally:
         for timer in timers:
             timer.cancel()

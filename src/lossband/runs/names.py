@@ -144,7 +144,7 @@ _PART = re.compile(r"aux|z_loss|balanc|router|distil|penalt|regulari|(^|[/_])kl"
 
 def plain(name: str) -> str:
     """A name in small letters, without the part that says where a program keeps it."""
-    return _PREFIX.sub("", name.strip()).lower()
+    return _PREFIX.sub("", str(name).strip()).lower()
 
 
 def first_of(names: Iterable[str], wanted: Iterable[str]) -> str | None:
