@@ -1,4 +1,4 @@
-"""How true the bands are: every model on every development split, out of sample.
+"""Calibration of the bands: every model on every development split, out of sample.
 
     python -m benchmarks.calibration plain exact default huber
     python -m benchmarks.calibration --set chinchilla --json calibration.json default

@@ -1,4 +1,4 @@
-"""How true the bands on a run in progress are: `lossband.watch` on published logs and on simulated runs.
+"""Calibration of the bands on a run in progress: `lossband.watch` on published logs and on simulated runs.
 
     python -m benchmarks.live logs          # every run of two files from 25, 50 and 75 % of its length
     python -m benchmarks.live split         # the published multi-power-law split, through watch

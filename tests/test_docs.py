@@ -7,11 +7,14 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import numpyro
 import pytest
 
 import lossband as lb
 from lossband.importers import READERS
+from lossband.laws import terms
 from lossband.laws.law import LAWS
+from lossband.runs.arrays import Runs, Unit
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lossband"
@@ -148,6 +151,55 @@ def test_every_law_stands_in_the_table():
     cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
     assert named == {name for name, law in LAWS.items() if law.curve.__module__.startswith("lossband.")}
+
+
+def test_the_page_on_the_model_has_the_numbers_of_the_code():
+    from lossband.inference.batches import SHARPNESS
+    from lossband.model.drift import CELLS, DF, EDGE_WIDTH, LEVEL
+
+    def said(number):
+        return f"{number:g}".replace("0.", ".")
+
+    page, drift = " ".join(text_of("docs/model.md").split()), lb.Drift()
+    noise, runs = (
+        lb.Noise(),
+        Runs({"params": np.ones(1)}, Unit(1.0, 1.0, 0.1, {"params": 1.0}, {"params": 1.0})),
+    )
+    sigma = prior_of(lambda: noise.scales(1.0), "sigma")
+    of_term = {
+        site: prior_of(lambda: terms.power(runs.params, "A", "alpha", shift="t"), site)
+        for site in ("A", "alpha")
+    }
+    floor = prior_of(lambda: terms.floor(runs), "E")
+    for sentence in (
+        f"tau ~ LogNormal(ln {said(drift.tau[0])}, {said(drift.tau[1])})",
+        f"mean {said(drift.mean)} (laws of several inputs), scale LogNormal(ln {said(drift.edge)}, {said(EDGE_WIDTH)})",
+        f"Student-t with {DF} degrees of freedom, scale {said(drift.size)}",
+        f"mean {said(drift.undertrained[0])}, scale {said(drift.undertrained[1])}",
+        f"at {CELLS} evenly spaced pieces",
+        f"(spread / {1 / LEVEL:g})^2",
+        f"exp({SHARPNESS:g} elpd_k)",
+        f"sigma / spread ~ LogNormal({sigma})",
+        f"E / least ~ LogNormal({floor})",
+        f"A / typical ~ LogNormal({of_term['A']})",
+        f"LogNormal({of_term['alpha']})",
+    ):
+        assert sentence in page, sentence
+    mixed = {law.name: law for law in LAWS.values() if law.curve.__module__.startswith("lossband.")}
+    alone = [name for name, law in mixed.items() if not law.exact]
+    simpler = [name for name, law in mixed.items() if law.simpler and not law.crossed]
+    table = page.split("## Mixture of fits")[1]
+    assert all(f"`{name}`" in table for name in (*alone, *simpler))
+    assert [law.name for law in mixed.values() if law.crossed] == ["capped"]
+
+
+def prior_of(term, site):
+    """The numbers of a site's log-normal prior, `"ln .3, .45"`: its median in its unit, and its log-width."""
+    with numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
+        term()
+    prior = trace[site]["fn"]
+    numbers = [f"{float(x):.3g}".replace("0.", ".", 1) for x in (np.exp(prior.loc), prior.scale)]
+    return f"ln {numbers[0]}, {numbers[1]}"
 
 
 def anchors(page):

@@ -271,7 +271,7 @@ def _sample(problems: list[Problem], wanted: int, sampler: Sampler, seed: int, b
         proposals = map(np.asarray, propose(runs, measured, chains, number, count=count))
         found, blocks = _laplace(*proposals, found, (num_chains, num_samples), seed)
     bar.set_description("finishing")
-    kept = [finish(runs, measured, block["position"], block["weights"]) for block in blocks]
+    kept = [finish(runs, measured, chains.breadth, block["position"], block["weights"]) for block in blocks]
     stats, kept = jax.tree.map(
         lambda *parts: np.concatenate(parts, axis=2)[:, :, :num_samples], *zip(blocks, kept, strict=True)
     )

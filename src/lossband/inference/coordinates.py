@@ -25,9 +25,11 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from .._lazy import Later, dist, numpyro
+from .breadth import Breadth
 
 if TYPE_CHECKING:
     from numpyro.distributions.transforms import Transform
@@ -51,13 +53,15 @@ class Space:
     runs: Runs
     measured: Measured
     sites: dict[str, Any]  # latent site -> numpyro message
+    breadth: Breadth | None = None
 
     @classmethod
-    def of(cls, model: LossModel, runs: Runs, measured: Measured) -> Space:
+    def of(cls, model: LossModel, runs: Runs, measured: Measured, breadth: Breadth | None = None) -> Space:
         """The space of a model on its arrays, found by tracing it once."""
         with numpyro.handlers.block(), numpyro.handlers.seed(rng_seed=0), numpyro.handlers.trace() as trace:
             model.likelihood(runs, measured)
-        return cls(model, runs, measured, {name: site for name, site in trace.items() if is_latent(site)})
+        sites = {name: site for name, site in trace.items() if is_latent(site)}
+        return cls(model, runs, measured, sites, breadth)
 
     def transform(self, name: str) -> Transform:
         """The bijection from the reals to the support of a site."""
@@ -111,16 +115,17 @@ class Space:
             moved[a] = free[a] + free[alpha] - self.bend(a, free)
             if (shift := self.shift(a)) and a in self.shares:
                 moved[shift] = free[shift] - (moved[a] - free[a])
-        return ravel_pytree(moved)[0]
+        return self.narrowed(ravel_pytree(moved)[0])
 
     def potential(self, vector: jax.Array, measured: Measured | None = None) -> jax.Array:
         """Minus the log posterior density of the coordinates `(d,)`, up to a constant."""
         rows = self.runs, measured or self.measured
-        return infer.potential_energy(self.model, rows, {}, self._unconstrained(vector))
+        height = infer.potential_energy(self.model, rows, {}, self._unconstrained(vector))
+        return height if self.breadth is None else height - self.breadth.log_width(vector[self.places]).sum()
 
     def _unconstrained(self, vector: jax.Array) -> dict[str, jax.Array]:
-        """NumPyro's unconstrained values; they and the coordinates have equal volumes."""
-        moved = self._unravel(vector)
+        """NumPyro's unconstrained values: of the coordinates' volume, but for the breadth's."""
+        moved = self._unravel(self.widened(vector))
         free = dict(moved)
         if self.floor:
             rest = moved[self.floor] + jnp.log(self.runs.unit.typical)
@@ -134,6 +139,36 @@ class Space:
             product = moved[a] + self.bend(a, free)  # ln(alpha A)
             free |= {alpha: product - free[a]} if a in self.shares else {a: product - moved[alpha]}
         return free
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        """The sites that are marked as the scales of drift and noise, in this order; () without a drift's."""
+        named = {what: name for name, what in self.marked("scale").items()}
+        return (named["drift"], named["noise"]) if {"drift", "noise"} <= set(named) else ()
+
+    @property
+    def places(self) -> np.ndarray:
+        """Places of `scales` among the coordinates, `(2,)`, which are in the order of the sites' names."""
+        sizes = {name: site["value"].size for name, site in self.sites.items()}
+        return np.array([sum(n for name, n in sizes.items() if name < scale) for scale in self.scales])
+
+    def widened(self, vector: jax.Array) -> jax.Array:
+        """Coordinates `(d,)` without the breadth of what the sampler moves, `(d,)`."""
+        return self._apart(vector, self.breadth.coordinates) if self.breadth else vector
+
+    def narrowed(self, vector: jax.Array) -> jax.Array:
+        """What the sampler moves, `(d,)`, of coordinates `(d,)` without the breadth."""
+        return self._apart(vector, self.breadth.moved) if self.breadth else vector
+
+    def _apart(self, vector: jax.Array, change: Callable[[jax.Array, jax.Array], jax.Array]) -> jax.Array:
+        """The coordinates beside the scales changed, given the scales."""
+        scales = vector[self.places]
+        return vector.at[self.others].set(change(vector[self.others], scales))
+
+    @property
+    def others(self) -> np.ndarray:
+        """Places of the coordinates beside the scales."""
+        return np.delete(np.arange(len(ravel_pytree(self._example)[0])), self.places)
 
     def shift(self, name: str) -> str | None:
         """The sampled shift of a coefficient's input, if there is one."""
@@ -150,9 +185,11 @@ class Space:
         return jnp.log1p(self.transform(shift)(free[shift]) / self.sites[name]["infer"]["centre"])
 
     @property
-    def _unravel(self) -> Callable[[jax.Array], dict[str, jax.Array]]:
-        example = {name: self.transform(name).inv(site["value"]) for name, site in self.sites.items()}
-        return ravel_pytree(example)[1]
+    def _example(self) -> dict[str, jax.Array]:
+        return {name: self.transform(name).inv(site["value"]) for name, site in self.sites.items()}
+
+    def _unravel(self, vector: jax.Array) -> dict[str, jax.Array]:
+        return ravel_pytree(self._example)[1](vector)
 
 
 def is_latent(site: Mapping[str, Any]) -> bool:

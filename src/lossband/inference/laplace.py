@@ -18,19 +18,14 @@ if TYPE_CHECKING:
     from ..model.loss_model import LossModel
     from ..model.measured import Measured
     from ..runs.arrays import Runs
+    from .nuts import Chains
 
 
 NU = 7.0  # degrees of freedom of the proposal: heavier than the posterior, so that no weight runs away
 
 
 def propose(
-    model: LossModel,
-    runs: Runs,
-    measured: Measured,
-    centre: jax.Array,
-    factor: jax.Array,
-    key: jax.Array,
-    count: int,
+    model: LossModel, runs: Runs, measured: Measured, chains: Chains, key: jax.Array, count: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Draws from a multivariate Student-t at the mode, and the log of their importance weights.
 
@@ -40,7 +35,7 @@ def propose(
         `(count, d)` coordinates, `(count, k)` linear weights given them, and `(count,)` log importance
         weights, up to a constant.
     """
-    space = Space.of(model, runs, measured)
+    space, centre, factor = Space.of(model, runs, measured, chains.breadth), chains.centre, chains.factor
     keys = jax.random.split(key, 3)
     white = jax.random.normal(keys[0], (count, len(centre)))
     white = white / jnp.sqrt(jax.random.gamma(keys[1], NU / 2, (count, 1)) / (NU / 2))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from .._lazy import numpyro
 from ..model.measured import weigh
+from .breadth import Breadth
 from .coordinates import Space
 
 if TYPE_CHECKING:
@@ -56,6 +57,34 @@ def find_mode(
         "gradient": jnp.linalg.norm(best.gradient @ factor),
     }
     return best.point, factor, measured, found, prior
+
+
+def widened(
+    space: Space, mode: jax.Array, factor: jax.Array, prior: Mapping[str, jax.Array]
+) -> tuple[Space, jax.Array, jax.Array]:
+    """The space with the breadth about a mode, and the mode and its Gaussian's factor in it.
+
+    Args:
+        space: the `Space`, of the rows with their mixture.
+        mode: coordinates `(d,)`.
+        factor: `(d, d)`, as of `find_mode`.
+        prior: site -> draws `(draw,)`.
+    """
+    if not space.scales:
+        return space, mode, factor
+    places, others = space.places, space.others
+    shape = shape_of(space)
+
+    def hessian(scales: jax.Array) -> jax.Array:
+        found = shape(mode.at[places].set(scales), space.measured).hessian
+        return found[others][:, others]
+
+    median = jnp.log(jnp.median(prior[space.scales[0]]))
+    breadth = Breadth.about(mode[others], hessian, mode[places].at[0].set(median))
+    width = jnp.exp(breadth.log_width(mode[places]))
+    rows = jnp.linalg.solve(breadth.axes, factor[others]) / width[:, None]
+    wide = replace(space, breadth=breadth)
+    return wide, wide.narrowed(mode), factor.at[others].set(rows)
 
 
 def _climb(space: Space, start: jax.Array) -> tuple[Climbed, jax.Array]:

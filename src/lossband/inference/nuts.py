@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from .._lazy import Later
 from ..model.measured import weigh
+from .breadth import Breadth
 from .coordinates import Space
 from .mode import integrated
 
@@ -45,6 +46,7 @@ class Chains:
     log_step: `(chain,)` ln of the step size.
     mixture: `(chain, row)` the heavy tails' scale mixture, where it is sampled beside the coordinates.
     centre, factor: coordinates = centre + factor @ white.
+    breadth: the `Breadth` that the coordinates are in, for a model that has one.
     """
 
     position: jax.Array
@@ -55,6 +57,7 @@ class Chains:
     mixture: jax.Array
     centre: jax.Array
     factor: jax.Array
+    breadth: Breadth | None = None
 
 
 def place(space: Space, mode: jax.Array, factor: jax.Array, key: jax.Array, num_chains: int) -> Chains:
@@ -64,7 +67,7 @@ def place(space: Space, mode: jax.Array, factor: jax.Array, key: jax.Array, num_
     height, slope = jax.vmap(jax.value_and_grad(space.potential))(position)
     log_step = jnp.full(num_chains, jnp.log(0.5), dtype=mode.dtype)
     mixture = jnp.tile(space.measured.mixture, (num_chains, 1))
-    return Chains(position, height, slope, keys[1:], log_step, mixture, mode, factor)
+    return Chains(position, height, slope, keys[1:], log_step, mixture, mode, factor, space.breadth)
 
 
 def advance(
@@ -98,7 +101,7 @@ def advance(
         the chains, and a dict of `(chain, draw, ...)`: `position`, `weights`, `energy`, `steps`, `diverging`,
             `acceptance`.
     """
-    space = Space.of(model, runs, measured)
+    space = Space.of(model, runs, measured, chains.breadth)
     # In a whitened space the first step is nearly right. NumPyro's gamma of .05, made for ones that are
     # orders off, swings between
     # steps far too long and far too short while tuning: twice the leapfrogs, of which a batch in lockstep
@@ -139,7 +142,7 @@ def advance(
     draws = drawn["position"]
     every = draws if axis is None else jax.lax.all_gather(draws, axis, tiled=True)
     centre, factor = _rewhitened(chains, every, adapt >= WHITEN)
-    moved = Chains(*moved, centre, factor)
+    moved = Chains(*moved, centre, factor, chains.breadth)
     smallest = jnp.nanmin(moved.log_step)  # one chain that is lost stops no other
     smallest = smallest if axis is None else jax.lax.pmin(smallest, axis)
     return replace(moved, log_step=jnp.where(adapt >= TUNE, smallest, moved.log_step)), drawn

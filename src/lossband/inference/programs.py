@@ -21,8 +21,9 @@ from ..model.noise import Noise
 from ..model.tails import NOISES
 from ..runs.arrays import Runs, Unit, double
 from . import laplace
+from .breadth import Breadth
 from .coordinates import Space
-from .mode import find_mode, prior_draw, values_in
+from .mode import find_mode, prior_draw, values_in, widened
 from .nuts import Chains, advance, lifted, place
 from .store import identity_of, storable, stored
 
@@ -38,7 +39,7 @@ NUM_PRIOR = 500
 TRACES = {"begin": 0, "draw": 0, "finish": 0}  # how often each program was traced in this process
 
 
-for _kind in (Chains, Measured, Runs, Unit):
+for _kind in (Breadth, Chains, Measured, Runs, Unit):
     storable(_kind)
 
 
@@ -59,7 +60,8 @@ def programs(
         mode, factor, measured, found, prior = find_mode(
             model, runs, measured, key_mode, NUM_STARTS, NUM_PRIOR
         )
-        chains = place(Space.of(model, runs, measured), mode, factor, key_place, num_chains)
+        space = widened(Space.of(model, runs, measured), mode, factor, prior)
+        chains = place(*space, key_place, num_chains)
         return chains, measured, found, prior
 
     def draw(
@@ -72,11 +74,14 @@ def programs(
         runs: Runs, measured: Measured, chains: Chains, seed: jax.Array, count: int
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         key = jax.random.fold_in(jax.random.key(seed), 1)
-        return laplace.propose(model, runs, measured, chains.centre, chains.factor, key, count)
+        return laplace.propose(model, runs, measured, chains, key, count)
 
-    def finish(runs: Runs, measured: Measured, positions: jax.Array, weights: jax.Array) -> Any:
+    def finish(
+        runs: Runs, measured: Measured, breadth: Breadth | None, positions: jax.Array, weights: jax.Array
+    ) -> Any:
         TRACES["finish"] += 1
-        one = jax.vmap(lambda position, weights: complete(model, runs, measured, position, weights))
+        space = Space.of(model, runs, measured, breadth)
+        one = jax.vmap(lambda position, weights: complete(space, position, weights))
         # a draw at a time, all chains at once: memory stays that of a few draws
         kept = jax.lax.map(lambda each: one(*each), (positions.swapaxes(0, 1), weights.swapaxes(0, 1)))
         return jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), kept)
@@ -110,18 +115,20 @@ def compiled(
     def propose_all(runs: Runs, measured: Measured, chains: Chains, seed: jax.Array, count: int) -> Any:
         return jax.vmap(lambda r, m, c: propose(r, m, c, seed, count))(runs, measured, chains)
 
-    def finish_all(runs: Runs, measured: Measured, positions: jax.Array, weights: jax.Array) -> Any:
-        return jax.vmap(finish)(runs, measured, positions, weights)
+    def finish_all(
+        runs: Runs, measured: Measured, breadth: Breadth | None, positions: jax.Array, weights: jax.Array
+    ) -> Any:
+        return jax.vmap(finish)(runs, measured, breadth, positions, weights)
 
     tables, chains, every = P("table"), P("table", "chain"), P()
-    moving = Chains(*[chains] * 6, centre=tables, factor=tables)
+    moving = Chains(*[chains] * 6, centre=tables, factor=tables, breadth=tables)
     kept = functools.partial(stored, identity=identity)
     on = functools.partial(_on, devices)
     return (
         kept(on(begin_all, (tables, tables, every), tables), static=("num_chains",)),
         kept(on(draw_all, (tables, tables, moving, every), (moving, chains)), static=("length",)),
         kept(on(propose_all, (tables, tables, tables, every), tables), static=("count",)),
-        kept(on(finish_all, (tables,) * 4, tables)),
+        kept(on(finish_all, (tables,) * 5, tables)),
     )
 
 
@@ -182,7 +189,7 @@ def computed(model: LossModel, size: Size) -> str | None:
 
 
 def complete(
-    model: LossModel, runs: Runs, measured: Measured, position: jax.Array, weights: jax.Array
+    space: Space, position: jax.Array, weights: jax.Array
 ) -> tuple[dict[str, jax.Array], jax.Array, jax.Array, jax.Array]:
     """Everything a fit keeps of one draw of the coordinates and of what the linear weights add.
 
@@ -190,7 +197,8 @@ def complete(
         sites by name; the drift's weights `(k,)`; run effects `(run,)`; and the log predictive density of
         each row's loss, `(row,)`, given all of these, with exact Student-t tails.
     """
-    values = Space.of(model, runs, measured).constrained(position)
+    model, runs, measured = space.model, space.runs, space.measured
+    values = space.constrained(position)
     with numpyro.handlers.block(), numpyro.handlers.trace() as trace:
         likelihood = numpyro.handlers.substitute(model.likelihood, values)(runs, measured)
     sites = values_in(trace)

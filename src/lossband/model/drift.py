@@ -187,7 +187,8 @@ class Drift(AbstractDrift):
 
     def sample_scales(self) -> dict[str, jax.Array]:
         """Sample `tau`, the drift's one free scale."""
-        return {"tau": numpyro.sample("tau", dist.LogNormal(jnp.log(self.tau[0]), self.tau[1]))}
+        prior = dist.LogNormal(jnp.log(self.tau[0]), self.tau[1])
+        return {"tau": numpyro.sample("tau", prior, infer={"scale": "drift"})}
 
     def fitted(self) -> Drift | None:
         """The part of it that a fit sees: its tau, or nothing."""

@@ -70,10 +70,10 @@ class Noise:
             site -> value, sigma with the rounding of losses.
         """
 
-        def scale(name: str, width: float = 1.2, share: float = 0.03) -> jax.Array:
-            return numpyro.sample(name, dist.LogNormal(jnp.log(share * spread), width))
+        def scale(name: str, width: float = 1.2, share: float = 0.03, **infer: str) -> jax.Array:
+            return numpyro.sample(name, dist.LogNormal(jnp.log(share * spread), width), infer=infer)
 
-        sites = {"sigma": scale("sigma", share=self.sigma)}
+        sites = {"sigma": scale("sigma", share=self.sigma, scale="noise")}
         if self.run:
             sites["sigma_run"] = scale("sigma_run", 1.0)
         if self.ou:
