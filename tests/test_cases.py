@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import lossband as lb
+from lossband.cli import main
 from lossband.model.problem import NewRows, pose
 from lossband.runs.table import read_runs
 
@@ -301,3 +302,64 @@ def test_zeros_that_are_no_start_are_refused(table):
             pose(runs, law)
     with pytest.raises(lb.InputError, match="1 value <= 0"):  # a forecast has every row
         NewRows.of({"step": [0, 5]}).checked(pose(LOG, "power"))
+
+
+# --- first contact --------------------------------------------------------------------------------------
+
+FIRST = {
+    "N, D": ({"params": "N", "tokens": "D"}, "columns={'N': 'params', 'D': 'tokens'}"),
+    "n_params, tokens_seen": (
+        {"params": "n_params", "tokens": "tokens_seen"},
+        "columns={'n_params': 'params', 'tokens_seen': 'tokens'}",
+    ),
+    "num_parameters, training_tokens, val_loss": (
+        {"params": "num_parameters", "tokens": "training_tokens", "loss": "val_loss"},
+        "columns={'num_parameters': 'params', 'training_tokens': 'tokens', 'val_loss': 'loss'}",
+    ),
+    "sizes of no usual name": ({"params": "groesse", "tokens": "menge"}, "columns={'yours': 'params'}"),
+    "capitals": (
+        {"params": "Params", "tokens": "Tokens"},
+        "columns={'Params': 'params', 'Tokens': 'tokens'}",
+    ),
+    "the loss alone": ({"loss": "final_loss"}, "columns={'final_loss': 'loss'}"),
+    "tokens alone": ({"tokens": "num_tokens"}, "columns={'num_tokens': 'tokens'}"),
+}
+
+
+@pytest.mark.parametrize("case", FIRST)
+def test_the_first_error_lists_the_columns_and_the_line_to_write(case, table):
+    renamed, line = FIRST[case]
+    mine = table.rename(columns=renamed)
+    with pytest.raises(lb.InputError) as raised:
+        pose(mine, "chinchilla" if len(renamed) == 1 else None)
+    assert line in raised.value.hint and all(name in raised.value.what for name in mine)
+    if "yours" not in line:  # the line is right
+        columns = eval(line.partition("=")[2])
+        assert len(pose(mine, columns=columns).frame) == 30
+    assert pose(mine, columns={mine_: ours for ours, mine_ in renamed.items()}).model.law.name == "capped"
+
+
+def test_the_first_error_says_what_laws_take(table):
+    with pytest.raises(lb.InputError, match="laws take params and tokens, or one input alone") as raised:
+        lb.fit(table.rename(columns={"params": "N", "tokens": "D"}))
+    assert "step" in raised.value.what and "power_saturated" not in str(raised.value)
+    with pytest.raises(lb.InputError, match="no default law takes params, step") as raised:
+        lb.fit(table.rename(columns={"tokens": "step"}))
+    assert "law=" in raised.value.hint
+
+
+def test_a_shell_gets_an_option_where_python_gets_an_argument(table, tmp_path, capsys):
+    table.rename(columns={"params": "N", "tokens": "D"}).to_csv(tmp_path / "runs.csv", sep=";", index=False)
+    command = ["fit", str(tmp_path / "runs.csv"), "-o", str(tmp_path / "fit.nc"), "--method", "laplace"]
+    assert main(command) == 2
+    error, hint = capsys.readouterr().err.strip().splitlines()
+    assert "(it has N, D, loss)" in error and hint == "hint: Name yours: --columns N=params,D=tokens."
+    assert main([*command, "--num-samples", "50", *hint.removesuffix(".").split()[3:]]) == 0
+
+
+def test_flops_in_place_of_tokens_are_enough_in_a_shell(table, tmp_path, capsys):
+    runs = table.assign(flops=6 * table.params * table.tokens).drop(columns="tokens")
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    command = ["fit", str(tmp_path / "runs.csv"), "-o", str(tmp_path / "fit.nc"), "--method", "laplace"]
+    assert main([*command, "--num-samples", "50"]) == 0
+    assert "tokens are flops / (6 params)" in capsys.readouterr().out

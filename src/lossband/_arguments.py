@@ -1,7 +1,7 @@
 """Arguments: what a caller gave, checked where it enters, in the type that the code works with."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -48,18 +48,27 @@ def number(
         above: the number must be larger, or, with `zero`, as large.
         zero: whether `above` itself will do.
     """
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    value_ok = real and abs(value) < float("inf") and (value > above or (zero and value == above))
-    if not value_ok:
-        raise InputError(f"{name}= got {_short(value)}; expected {expected}.", hint)
-    return float(value)
+    found = _float(value)
+    if not (abs(found) < float("inf") and (found > above or (zero and found == above))):
+        raise InputError(f"{name}= got {short(value)}; expected {expected}.", hint)
+    return found
+
+
+def _float(value: Any) -> float:
+    """A real number as a float; NaN for anything else, and for one that no float holds."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return float("nan")
+    try:
+        return float(value)
+    except OverflowError:
+        return float("nan")
 
 
 def level_of(value: Any, name: str = "level") -> float:
     """A probability between 0 and 1, such as the level of an interval."""
     if isinstance(value, Real) and not isinstance(value, bool) and 0 < value < 1:
         return float(value)
-    raise InputError(f"{name}= has {_short(value)}; expected numbers between 0 and 1.", "A 90 % band is 0.9.")
+    raise InputError(f"{name}= has {short(value)}; expected numbers between 0 and 1.", "A 90 % band is 0.9.")
 
 
 def levels_of(values: Any, name: str = "levels") -> tuple[float, ...]:
@@ -82,7 +91,7 @@ def names_of(values: Any, name: str) -> list[str]:
     each = items(values)
     if not each or not all(isinstance(value, str) for value in each):
         raise InputError(
-            f"{name}= got {_short(values)}; expected a column's name, or several.",
+            f"{name}= got {short(values)}; expected a column's name, or several.",
             f"For instance {name}='run'.",
         )
     return each
@@ -92,14 +101,34 @@ def one_of(name: str, value: Any, known: Iterable[str], hint: str) -> str:
     """A word out of several."""
     known = list(known)
     if not isinstance(value, str) or value not in known:
-        raise InputError(f"{name}= got {_short(value)}; expected {listed(map(repr, known))}.", hint)
+        raise InputError(f"{name}= got {short(value)}; expected {listed(map(repr, known))}.", hint)
     return value
+
+
+def flag(name: str, value: Any, *, none: bool = False) -> bool | None:
+    """True or False of Python's or NumPy's; with `none`, None too."""
+    if (value is None and none) or isinstance(value, bool):
+        return value
+    if type(value).__name__ in ("bool", "bool_") and type(value).__module__ == "numpy":
+        return bool(value)
+    raise InputError(f"{name}= got {short(value)}; expected True or False.", "Leave it out for the default.")
+
+
+def mapping(name: str, value: Any, hint: str) -> dict[Any, Any]:
+    """A dict, or what can be read as one by name, such as a pandas series; None is empty."""
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "index") and hasattr(value, "to_dict") and getattr(value, "ndim", 0) == 1:
+        return value.to_dict()
+    raise InputError(f"{name}= got {short(value)}; expected a dict.", hint)
 
 
 def of_type(name: str, value: Any, kind: type, hint: str) -> Any:
     """A value of a class of lossband's."""
     if not isinstance(value, kind):
-        raise InputError(f"{name}= got {_short(value)}; expected a {kind.__name__}.", hint)
+        raise InputError(f"{name}= got {short(value)}; expected a {kind.__name__}.", hint)
     return value
 
 
@@ -109,10 +138,13 @@ def path_of(value: Any, what: str = "the path of a file") -> Path:
         found = os.fspath(value)
         if isinstance(found, str):
             return Path(found)
-    raise InputError(f"{what} was expected, and {_short(value)} was given.", "Give it as text, or as a Path.")
+    raise InputError(f"{what} was expected, and {short(value)} was given.", "Give it as text, or as a Path.")
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """A value in a message: its type where it would fill a page."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python prints
+        text = "\n"
     return text if len(text) < 60 and "\n" not in text else f"a {type(value).__name__}"

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from ..errors import InputError
 from . import backtest, benchmark, compare, data, demo, figure, fit, plan, predict, report
 from .shared import say
+from .stopping import leave, stoppable
 
 COMMANDS = {
     module.__name__.rpartition(".")[2]: module
@@ -73,12 +74,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif args.command is None:
             raise InputError("no command was given.", "See lossband --help.")
         else:
-            args.run(args)
+            with stoppable(130):
+                args.run(args)
     except InputError as error:
         say(f"error: {error.what}\nhint: {error.shell or in_shell(error.hint)}")
         return 2
     except KeyboardInterrupt:
         say("error: interrupted; nothing was written.\nhint: Run it again.")
+        leave(130)
         return 130
     except BrokenPipeError:  # `lossband ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

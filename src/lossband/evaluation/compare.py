@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .._arguments import names_of, seed_of, whole
 from ..errors import InputError, Note
 from ..inference.batches import sample
 from ..inference.sampler import Sampler
 from ..model.problem import pose, widest
-from ..posterior.posterior import mixture
+from ..posterior.posterior import Posterior, mixture
 from .refits import future, hidden_scores, runs_out
 from .stacking import clustered_se, weigh_laws
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from typing import Any, Unpack
 
     from ..inference.options import AverageOptions
-    from ..posterior.posterior import Posterior
     from ..runs.table import RunsLike
 
     Laws = Iterable[str] | Mapping[str, Mapping[str, Any]]
@@ -78,6 +78,8 @@ def compare(
         InputError: fewer than two laws, or laws fitted to different measurements.
     """
     _check(posteriors)
+    cuts, folds = whole("cuts", cuts), whole("folds", folds)
+    sampler, seed, group = Sampler(num_warmup, num_samples), seed_of(seed), names_of(group, "group")[0]
     kept, notes = _healthy(posteriors)
     problems = {name: posteriors[name].problem for name in kept}
     frame = widest(problems.values()).frame
@@ -86,7 +88,7 @@ def compare(
         "run": runs_out(frame, problems.values(), group, folds, seed),
     }
     options = dict(seed=seed, batch=batch, progress=progress)
-    (scores,), ill = hidden_scores([problems], [plans], Sampler(num_warmup, num_samples), **options)
+    (scores,), ill = hidden_scores([problems], [plans], sampler, **options)
     weights, about = weigh_laws(scores, list(kept))
     table = pd.DataFrame({"weight": pd.Series(weights).reindex(list(posteriors), fill_value=0.0)})
     for scheme in plans:
@@ -121,7 +123,7 @@ def average(
     if weights is None:
         kept, notes = _healthy(posteriors)
         problems = {name: posteriors[name].problem for name in kept}
-        cuts = future(problems.values(), options.pop("cuts", 4))
+        cuts = future(problems.values(), whole("cuts", options.pop("cuts", 4)))
         sampler, options = Sampler.of(options, num_samples=500)
         (scores,), _ = hidden_scores([problems], [{"future": cuts}], sampler, **options)
         weights, about = weigh_laws(scores, list(kept))
@@ -246,7 +248,8 @@ def _ills(post: Posterior) -> list[str]:
 
 
 def _check(posteriors: Mapping[str, Posterior]) -> None:
-    if not isinstance(posteriors, dict) or len(posteriors) < 2:
+    fitted = isinstance(posteriors, dict) and all(isinstance(p, Posterior) for p in posteriors.values())
+    if not fitted or len(posteriors) < 2:
         raise InputError(
             "expected at least two laws, by name.", "Pass a dict: {'chinchilla': post, 'kaplan': other}."
         )

@@ -10,10 +10,11 @@ from .._arguments import number, path_of
 from ..errors import InputError, Note, listed
 from ..runs.cells import label_of, number_of
 from ..runs.files import names_in
+from ..runs.names import losses_of
 from ..runs.table import LABELS, read_runs
 from . import csv_logs, mlflow, run_tables, tensorboard, text, trainer, wandb
 from .assemble import table_of, timed
-from .naming import known, losses_of
+from .naming import known
 from .records import Imported, Logs
 
 FORMATS = (
@@ -72,7 +73,7 @@ def import_runs(
         InputError: nothing to read, no loss in it, an option that the source has no use for, or a missing
             extra.
     """
-    columns, constants, per_step = _options(columns, constants, tokens_per_step)
+    columns, constants, per_step = _options(columns, constants, tokens_per_step, pattern, run)
     if not str(source).startswith("wandb:"):
         source = path_of(source, "the path of a log")
     if not (format is None or isinstance(format, str)) or (format and format not in FORMATS):
@@ -121,9 +122,16 @@ def looks_like(source: str | os.PathLike) -> str:
 
 
 def _options(
-    columns: Mapping[str, str] | None, constants: Mapping[str, Any] | None, per_step: float | None
+    columns: Mapping[str, str] | None,
+    constants: Mapping[str, Any] | None,
+    per_step: float | None,
+    pattern: str | None,
+    run: str | None,
 ) -> tuple[dict[str, str], dict[str, Any], float | None]:
     """The options in the types that the readers take."""
+    for name, value in (("pattern", pattern), ("run", run)):
+        if value is not None and not isinstance(value, str):
+            raise InputError(f"{name}= got {value!r}; expected text.", "Leave it out.")
     for name, value in (("columns", columns), ("constants", constants)):
         if value is not None and not isinstance(value, Mapping):
             raise InputError(f"{name}= got {value!r}; expected a dict.", f"For instance {name}={{...}}.")

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, Note, listed
+from ..runs.names import losses_of
 from ..runs.table import VOCABULARY
-from .naming import choose, losses_of, said, usual_columns
+from .naming import choose, said, usual_columns
 from .records import Imported, Logs, Points, settled
 
 COUNTERS = ("tokens", "lr", "flops", "step")  # what changes evenly between two logged points

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import InputError, Note, listed
 from ..runs.cells import number_of
 from ..runs.files import text_columns
-from .naming import LABELS, STEPS, USUAL, first_of, losses_of, plain
+from ..runs.names import LABELS, STEPS, USUAL, first_of, losses_of, plain
 from .records import Logs, Points, own_name
 
 TENSORBOARD = ["wall time", "step", "value"]

@@ -9,8 +9,9 @@ import pandas as pd
 from ..errors import InputError, Note, listed
 from ..runs.cells import floats
 from ..runs.files import names_in, read_file
+from ..runs.names import STEPS, first_of, losses_of, plain
 from ..runs.table import LABELS, read_runs
-from .naming import STEPS, choose, first_of, losses_of, plain, said, usual_columns
+from .naming import choose, said, usual_columns
 from .records import Imported, own_name
 
 STATES = ("state", "status")

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..runs.cells import number_of
-from .naming import STEPS
+from ..runs.names import STEPS
 from .records import Logs, Points
 
 

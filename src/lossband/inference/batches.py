@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ import jax
 import numpy as np
 
 from .. import score
+from .._arguments import flag, seed_of, whole
 from .._cache import digest
 from ..errors import InputError
 from ..model.problem import coefficients, components
@@ -26,11 +26,13 @@ from ..posterior.posterior import Posterior, mixture
 from ..runs.arrays import double
 from . import laplace
 from .blas import OneThread
+from .interrupt import side_by_side
 from .nuts import KEEP, TUNE, WHITEN
 from .programs import EVERY, compiled, computed, spread
 from .store import TRACING, keep_compiled
 
 if TYPE_CHECKING:
+    import os
     from concurrent.futures import Future
 
     from tqdm import tqdm
@@ -73,6 +75,7 @@ def sample(
         executor: as in `lossband.fit_many`.
         folder: as in `lossband.fit_many`.
     """
+    progress, seed, batch = flag("progress", progress, none=True), seed_of(seed), whole("batch", batch)
     parts = [components(problem) for problem in problems]
     every = [each for mixed in parts for each in mixed.values()]
     fits = iter(_fits(every, sampler, seed, progress, batch, executor, folder))
@@ -167,22 +170,27 @@ def _run(executor: TakesJobs | None, jobs: Sequence[Job], bar: tqdm) -> Iterator
     Here on all cores, or wherever the executor says.
     """
     if executor is None and len(jobs) > 1 and jax.default_backend() == "cpu":
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            yield from pool.map(lambda job: fit_chunk(*job, bar), jobs)
+        yield from side_by_side(fit_chunk, jobs, bar)
         return
     if executor is None:
         yield from (fit_chunk(*job, bar) for job in jobs)
         return
     bar.set_description("waiting for the executor")
     futures = [_submit(executor, job) for job in jobs]
-    for job, future in zip(jobs, futures, strict=True):
-        try:
-            result = future.result()
-        except BrokenExecutor:
-            warnings.warn("the executor lost a worker: this batch runs here.", RuntimeWarning, stacklevel=4)
-            result = fit_chunk(*job)
-        bar.update()
-        yield result
+    try:
+        for job, future in zip(jobs, futures, strict=True):
+            try:
+                result = future.result()
+            except BrokenExecutor:
+                warnings.warn(
+                    "the executor lost a worker: this batch runs here.", RuntimeWarning, stacklevel=4
+                )
+                result = fit_chunk(*job)
+            bar.update()
+            yield result
+    finally:  # Ctrl-C, or one batch that failed: the others need not begin
+        for future in futures:
+            future.cancel()
 
 
 def _submit(executor: TakesJobs, job: Job) -> Future[list[Fit]]:
@@ -290,9 +298,10 @@ def _nuts(
     ]  # at last the step size alone, in the whitening that the draws are taken in
     for adapt in learning + [KEEP] * -(-sampler.num_samples // length):
         bar.set_description("sampling" if adapt == KEEP else "warming up")
-        chains, block = draw(runs, measured, chains, np.int32(adapt), length=length)
+        # block by block, so that Ctrl-C is heard between them
+        chains, block = jax.block_until_ready(draw(runs, measured, chains, np.int32(adapt), length=length))
         if adapt == KEEP:
-            blocks.append(jax.block_until_ready(block))
+            blocks.append(block)
         bar.update()
     return blocks
 

@@ -15,9 +15,9 @@ def usable(executor: Any) -> Any:
     """
     if executor is None:
         return None
-    if not callable(getattr(executor, "submit", None)):
+    if isinstance(executor, type) or not callable(getattr(executor, "submit", None)):
         raise InputError(
-            f"executor= got a {type(executor).__name__}; expected something with submit(function, *args).",
+            f"executor= got {executor!r}; expected something with submit(function, *args).",
             'For instance concurrent.futures.ProcessPoolExecutor with the context "spawn".',
         )
     method = getattr(getattr(executor, "_mp_context", None), "get_start_method", lambda: "")()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, overload
 import jax
 import numpy as np
 
-from .._arguments import one_of, path_of, seed_of, whole
+from .._arguments import flag, one_of, path_of, seed_of, whole
 from ..errors import InputError
 from ..model.problem import pose
 from ..runs.arrays import double
@@ -175,7 +175,7 @@ def fit_many(
 def _several(tables: object) -> list[RunsLike]:
     """The tables as a list, where several tables were given and not one."""
     one = isinstance(tables, str | Mapping | os.PathLike) or hasattr(tables, "columns")
-    if one or not isinstance(tables, Iterable):
+    if one or not isinstance(tables, Iterable) or getattr(tables, "ndim", 1) == 0:
         raise InputError(
             f"tables= got a {type(tables).__name__}; expected a list of tables.",
             "For one table: lossband.fit(table), or fit_many([table]).",
@@ -219,7 +219,7 @@ def numpyro_model(
         a model with the law's sites, the scales, and `log_loss`, `(row,)`: the rows by run and time, then
         padding.
     """
-    seed = seed_of(seed)
+    seed, observe = seed_of(seed), flag("observe", observe)
     problem = pose(runs, law, noise=noise, drift=drift, columns=columns)
     arrays = problem.arrays
     if observe:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 Method = Literal["nuts", "laplace"]
+FEWEST = 8  # draws, of which a diagnostic can say something
 MOST = {"num_warmup": 10**7, "num_samples": 10**7, "num_chains": 10**4}
 
 
@@ -46,4 +47,10 @@ class Sampler:
         if not isinstance(self.method, str) or self.method not in ("nuts", "laplace"):
             raise InputError(
                 f"method= got {self.method!r}; expected 'nuts' or 'laplace'.", "Leave it out for NUTS."
+            )
+        if self.num_samples * self.num_chains < FEWEST:
+            raise InputError(
+                f"num_samples= and num_chains= give {self.num_samples} x {self.num_chains} draws; expected "
+                f"{FEWEST} or more in all.",
+                "Leave them out for 4 x 1000.",
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from .._arguments import items, names_of, short
 from .._cache import remembered
 from .._lazy import numpyro
 from ..errors import InputError, listed, nearest
@@ -73,6 +74,12 @@ class Law:
 
     def with_priors(self, **priors: Prior) -> "Law":
         """The same law with these coefficients' priors replaced: `law.with_priors(alpha=dist.Beta(2, 5))`."""
+        for name, prior in priors.items():
+            if not hasattr(prior, "log_prob") or not hasattr(prior, "sample"):
+                raise InputError(
+                    f"with_priors has {short(prior)} for {name!r}; expected a distribution of NumPyro.",
+                    f"For instance {name}=numpyro.distributions.LogNormal(-1, 0.5).",
+                )
         return replace(self, priors={**self.priors, **priors})
 
     def simplest(self) -> "Law":
@@ -177,6 +184,13 @@ def law(
     Returns:
         A decorator that makes the function a `Law` and enters it into `LAWS`.
     """
+    inputs = names_of(inputs, "inputs") if items(inputs) else ()
+    for what, function in (("compute", compute), ("name", name)):
+        if function is not None and not (
+            callable(function) if what == "compute" else isinstance(function, str)
+        ):
+            expected = "a function of the runs" if what == "compute" else "text"
+            raise InputError(f"{what}= got {short(function)}; expected {expected}.", "Leave it out.")
 
     def decorate(curve: Callable[[Runs], jax.Array]) -> Law:
         made = Law(curve, name or curve.__name__, tuple(inputs), source, compute, **about)

@@ -76,7 +76,7 @@ def per_recipe(
     known = [name for name, site in base.sites.items() if site["fn"].support is dist.constraints.positive]
     if not widths or not set(widths) <= set(known):
         raise InputError(
-            f"the recipes of {base.name!r} differ in {listed(sorted(widths)) or 'nothing'}; expected some of "
+            f"the recipes of {base.name!r} differ in {listed(widths) or 'nothing'}; expected some of "
             f"{listed(known)}.",
             "Name them with the log-widths of their factors: apart={'A': 0.5}.",
         )

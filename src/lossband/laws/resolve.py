@@ -10,6 +10,7 @@ import numpy as np
 from .._lazy import numpyro
 from ..errors import InputError, listed, nearest
 from ..runs.arrays import Column, Runs, Unit, double
+from ..runs.names import columns_line
 from ..runs.table import INPUTS, numbers, varying
 from .law import LAWS, Law
 
@@ -29,8 +30,7 @@ def find_law(wanted: LawLike, frame: "pd.DataFrame") -> Law:
     its one varying input.
     """
     if wanted is None:
-        present = set(varying(frame))
-        wanted = next((name for name in DEFAULTS if present.issuperset(LAWS[name].inputs)), "power_saturated")
+        wanted = _default(frame)
     if isinstance(wanted, str):
         if wanted not in LAWS:
             raise InputError(
@@ -38,7 +38,7 @@ def find_law(wanted: LawLike, frame: "pd.DataFrame") -> Law:
                 f"The laws are {', '.join(sorted(LAWS))}.",
             )
         wanted = LAWS[wanted]
-    if not callable(wanted):
+    if not callable(wanted) or isinstance(wanted, type):
         raise InputError(
             f"law= got {wanted!r}; expected a name, a Law or a function of the runs.",
             f"The laws are {', '.join(sorted(LAWS))}.",
@@ -49,14 +49,40 @@ def find_law(wanted: LawLike, frame: "pd.DataFrame") -> Law:
     return wanted if wanted.inputs else replace(wanted, inputs=choose(wanted, frame))
 
 
+def _default(frame: "pd.DataFrame") -> str:
+    """The name of the default law of a table.
+
+    Raises:
+        InputError: no input that varies, or several that no default takes.
+    """
+    present = varying(frame)
+    found = next((name for name in DEFAULTS if set(present).issuperset(LAWS[name].inputs)), None)
+    if found or len(present) == 1:
+        return found or "power_saturated"
+    has = f"(it has {listed(frame.columns, 12)})"
+    if not present:
+        raise InputError(
+            f"the table has no column that varies under the name of an input {has}; laws take params and "
+            f"tokens, or one input alone, such as step; every input is one of {', '.join(INPUTS)}.",
+            f"Name yours: {columns_line(frame.columns)}.",
+        )
+    raise InputError(
+        f"no default law takes {listed(present)} {has}; that of several inputs takes params and tokens.",
+        "Name a law: law='kaplan', or one from lossband.laws; or name another column: "
+        f"{columns_line(frame.columns, 'tokens' if 'params' in present else 'params')}; or keep one input: "
+        f"runs[[{present[0]!r}, 'loss']].",
+    )
+
+
 def one_input(found: Law, frame: "pd.DataFrame") -> tuple[str]:
     """The single input of a law of any one input."""
     present = varying(frame)
     if len(present) != 1:
+        one = f"Pass a table with the one column you mean: runs[[{present[0]!r}, 'loss']]." if present else ""
         raise InputError(
             f"the law {found.name!r} takes one input, and the table has {len(present)} that vary "
-            f"({listed(present)}).",
-            "Pass a table with the one column you mean, for instance runs[['tokens', 'loss']].",
+            f"({listed(present)}); its columns are {listed(frame.columns, 12)}.",
+            one or f"Name yours: {columns_line(frame.columns, 'tokens')}.",
         )
     return (present[0],)
 

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Literal
 import jax.numpy as jnp
 import numpy as np
 
+from .._arguments import flag, items, number
 from .._lazy import dist, numpyro
 from ..errors import InputError
 
@@ -174,6 +175,16 @@ class Drift(AbstractDrift):
     undertrained: tuple[float, float] = (0.33, 0.66)
     averaged: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse what is no scale."""
+        pairs = {"undertrained": self.undertrained} | ({} if self.tau is None else {"tau": self.tau})
+        for name, pair in pairs.items():
+            _scale_pair(name, pair)
+        for name in ("edge", "size"):
+            number(name, getattr(self, name), "a number of 0 or more", LEAVE_OUT, above=0, zero=True)
+        number("mean", self.mean, "a number", LEAVE_OUT)
+        flag("averaged", self.averaged)
+
     def sample_scales(self) -> dict[str, jax.Array]:
         """Sample `tau`, the drift's one free scale."""
         prior = dist.LogNormal(jnp.log(self.tau[0]), self.tau[1])
@@ -197,6 +208,18 @@ class Drift(AbstractDrift):
 
 
 DriftLike = Literal["default"] | AbstractDrift | None  # what users say for a drift
+
+
+LEAVE_OUT = "Leave it out for the default."
+
+
+def _scale_pair(name: str, pair: object) -> None:
+    """Refuse what is not a number and a width."""
+    both = items(pair)
+    if len(both) != 2:
+        raise InputError(f"{name}= got {pair!r}; expected two numbers.", LEAVE_OUT)
+    number(name, both[0], "a number first", LEAVE_OUT, above=0 if name == "tau" else -np.inf)
+    number(name, both[1], "a width above 0 second", LEAVE_OUT, above=0)
 
 
 def find_drift(wanted: DriftLike) -> AbstractDrift | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import jax.numpy as jnp
 
+from .._arguments import flag, number
 from .._lazy import dist, numpyro
 from ..errors import InputError, nearest
 from .tails import NOISES, StudentT, Tails
@@ -55,6 +56,10 @@ class Noise:
     def __post_init__(self) -> None:
         """Take the tails by their name too."""
         object.__setattr__(self, "tails", find_tails(self.tails))
+        for name in ("run", "ou"):
+            object.__setattr__(self, name, flag(name, getattr(self, name)))
+        sigma = number("sigma", self.sigma, "a share above 0", "Leave it out for 0.03.", above=0)
+        object.__setattr__(self, "sigma", sigma)
 
     def scales(self, spread: Array | float) -> dict[str, jax.Array]:
         """Sample the scales, all shares of `spread`, the standard deviation of the training ln losses.
@@ -86,7 +91,7 @@ def find_tails(wanted: str | Tails) -> Tails:
     """The `Tails` that a user means: a name, or one of his own."""
     if isinstance(wanted, Tails):
         return wanted
-    if wanted not in NOISES:
+    if not isinstance(wanted, str) or wanted not in NOISES:
         raise InputError(
             f"there are no tails {wanted!r}{nearest(wanted, NOISES)}",
             f"The known ones are {', '.join(NOISES)}; your own are a subclass of lossband.model.tails.Tails.",

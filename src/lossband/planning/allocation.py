@@ -15,12 +15,14 @@ the optimum's, and it is in the loss given for the optimum, but it does not choo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from .._arguments import items, levels_of, mapping, number
 from ..errors import InputError, Note, listed
 from ..posterior.bands import interval_columns, named
 from ..posterior.forecast import drift_draws
@@ -89,12 +91,14 @@ def allocate(
     levels: Sequence[float],
 ) -> Plan:
     """The `Plan` of budgets: see `Posterior.optimal`."""
-    problem = post.problem
+    problem, levels = post.problem, levels_of(levels)
     inputs = problem.model.law.inputs
     budgets = _budgets(flops)
     others = _others(problem, at)
     spend = find_cost(cost, inference_tokens, "loops" in inputs)
-    limits, loops = _limits(problem, bounds or {})
+    limits, loops = _limits(
+        problem, mapping("bounds", bounds, "For instance bounds={'params': (1e8, 1e11)}.")
+    )
     middle = np.exp(np.log(budgets).mean())
     with double():
         *asked, below, above = (
@@ -213,11 +217,11 @@ def _notes(
 
 
 def _budgets(flops: ArrayLike) -> np.ndarray:
-    budgets = np.atleast_1d(np.asarray(flops, dtype=float))
-    if budgets.ndim != 1 or not len(budgets) or not (np.isfinite(budgets) & (budgets > 0)).all():
-        raise InputError(
-            f"flops= got {flops!r}; expected positive numbers.", "For instance flops=[1e21, 1e23]."
-        )
+    hint = "For instance flops=[1e21, 1e23]."
+    each = items(flops)
+    if not each:
+        raise InputError("flops= is empty; expected positive numbers.", hint)
+    budgets = np.array([number("flops", one, "positive numbers", hint, above=0) for one in each])
     if len(np.unique(budgets)) < len(budgets):
         raise InputError("flops= names a budget twice.", "Give each once.")
     return budgets
@@ -225,7 +229,8 @@ def _budgets(flops: ArrayLike) -> np.ndarray:
 
 def _others(problem: Problem, at: Mapping[str, float] | None) -> dict[str, float]:
     """Values of the law's inputs that a budget does not buy."""
-    inputs, at = problem.model.law.inputs, dict(at or {})
+    hint = "Give each of them one value: at={'unique_tokens': 1e11}."
+    inputs, at = problem.model.law.inputs, mapping("at", at, hint)
     if not {"params", "tokens"} <= set(inputs):
         raise InputError(
             f"the law {problem.model.law.name!r} has inputs {listed(inputs)}; a split of compute needs "
@@ -235,11 +240,13 @@ def _others(problem: Problem, at: Mapping[str, float] | None) -> dict[str, float
     needed = [name for name in inputs if name not in CHOICES]
     if set(at) != set(needed):
         raise InputError(
-            f"at= names {listed(sorted(at)) or 'nothing'}; the law's inputs beside {', '.join(CHOICES)} "
+            f"at= names {listed(at) or 'nothing'}; the law's inputs beside {', '.join(CHOICES)} "
             f"are {listed(needed) or 'none'}.",
-            "Give each of them one value: at={'unique_tokens': 1e11}.",
+            hint,
         )
-    return {name: float(value) for name, value in at.items()}
+    return {
+        name: number("at", value, f"a number above 0 for {name}", hint, above=0) for name, value in at.items()
+    }
 
 
 def _limits(problem: Problem, bounds: Bounds) -> tuple[dict[str, tuple[float, float]], np.ndarray]:
@@ -249,7 +256,13 @@ def _limits(problem: Problem, bounds: Bounds) -> tuple[dict[str, tuple[float, fl
     """
     allowed = [name for name in CHOICES if name in problem.model.law.inputs]
     for name, pair in bounds.items():
-        if name not in allowed or np.shape(pair) != (2,) or not 0 < pair[0] <= pair[1]:
+        ends = [each for each in items(pair) if isinstance(each, Real)]
+        if (
+            name not in allowed
+            or len(ends) != 2
+            or len(items(pair)) != 2
+            or not 0 < ends[0] <= ends[1] < np.inf
+        ):
             raise InputError(
                 f"bounds= got {name!r}: {pair!r}; expected (lowest, highest) of {listed(allowed)}.",
                 "For instance bounds={'params': (1e8, 1e11)}.",

@@ -1,5 +1,6 @@
 """Cost in FLOPs of a run of N parameters, D tokens and T loops, and how many tokens a budget buys."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -74,8 +75,26 @@ def find_cost(wanted: CostLike, inference_tokens: float, looped: bool) -> Cost:
             "tokens).",
             "Leave it out for 6ND (6NDT for a law with loops).",
         )
+    if callable(wanted):
+        _check_function(wanted, looped)
     if callable(wanted) and inference_tokens:
         raise InputError(
             "inference_tokens= cannot be combined with a cost function.", "Let the function count them."
         )
     return Cost(wanted, float(inference_tokens), looped)
+
+
+def _check_function(wanted: object, looped: bool) -> None:
+    """Refuse a cost that cannot take params and tokens, and loops where the law has them."""
+    names = ("params", "tokens", "loops") if looped else ("params", "tokens")
+    try:
+        known = not isinstance(wanted, type) and bool(inspect.signature(wanted).bind(*names))
+    except TypeError:
+        known = False
+    except ValueError:  # a function of C has no signature
+        known = True
+    if not known:
+        raise InputError(
+            f"cost= got {wanted!r}; expected a function of ({', '.join(names)}).",
+            "Leave it out for 6ND (6NDT for a law with loops).",
+        )

@@ -93,7 +93,7 @@ def next_run(
     """
     of_type("post", post, Posterior, "Fit one: lossband.fit(runs).")
     count, hint = whole("count", count), "Leave it out for no limit."
-    if budget != np.inf:
+    if not (isinstance(budget, float) and budget == np.inf):
         budget = number("budget", budget, "a cost above 0", hint, above=0)
     new = NewRows.of(candidates)
     rows = new.checked(post.problem)
@@ -194,7 +194,7 @@ def _target(post: Posterior, target: Mapping[str, float] | ArrayLike, samples: i
         return np.log(post.draws(pd.DataFrame([target]), kind="mean").to_numpy())[:, 0]
     try:
         values = np.ravel(np.asarray(target, dtype=float))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         values = np.array([])
     if len(values) != samples or not np.isfinite(values).all() or np.ptp(values) == 0:
         raise InputError(

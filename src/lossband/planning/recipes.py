@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from .._arguments import names_of, number
+from .._arguments import mapping, names_of, number
 from ..errors import InputError, listed
 from ..inference.fit import fit
 from ..laws import find_law
@@ -131,9 +131,11 @@ class Comparison:
         """
         a, b = self._pair(pair)
         unit, inputs = self.posterior.problem.unit, self._inputs
-        start = pd.DataFrame([start]) if start is not None else pd.DataFrame([unit.centre])
         share = np.linspace(0, 1, PATH)[:, None]
-        ends = [np.log(pd.DataFrame([row])[inputs].to_numpy(float)) for row in (start.iloc[0], before)]
+        rows = [unit.centre if start is None else start, before]
+        ends = [np.log(self._rows(row, self.names[0])[inputs].to_numpy(float)) for row in rows]
+        if any(len(each) != 1 for each in ends):
+            raise InputError("before= and start= are one row each.", "Give a dict of the law's inputs.")
         path = pd.DataFrame(np.exp(ends[0] + share * (ends[1] - ends[0])), columns=inputs)
         order = np.sign(self._law_losses(path, b) - self._law_losses(path, a))
         return float((order != order[:, :1]).any(1).mean())
@@ -143,7 +145,7 @@ class Comparison:
         return [name for name in self.posterior.law.inputs if name != "recipe"]
 
     def _pair(self, pair: Sequence[str] | None) -> tuple[str, str]:
-        pair = tuple(pair or self.names[:2])
+        pair = tuple(self.names[:2] if pair is None else names_of(pair, "pair"))
         if len(pair) != 2 or not set(pair) <= set(self.names):
             raise InputError(
                 f"pair= got {pair!r}; expected two of {listed(self.names)}.",
@@ -205,9 +207,16 @@ def compare_recipes(
     """
     for name, width in (("pool", pool), ("floor", floor)):
         number(name, width, "a log-width of 0 or more", "Leave it out for the default.", above=0, zero=True)
+    if apart is not None:
+        hint = "Name coefficients with the log-widths of their factors: apart={'A': 0.5}."
+        apart = mapping("apart", apart, hint)
+        for name, width in apart.items():
+            number("apart", width, f"a log-width of 0 or more for {name!r}", hint, above=0, zero=True)
     tables = [read_runs(table, columns=options.get("columns")) for table in (a, b, *more)]
     options.pop("columns", None)
-    names = tuple(names_of(names or list("abcdefghijklmnopqrstuvwxyz"[: len(tables)]), "names"))
+    names = tuple(
+        names_of(list("abcdefghijklmnopqrstuvwxyz"[: len(tables)]) if names is None else names, "names")
+    )
     if len(names) != len(tables) or len(set(names)) < len(names):
         raise InputError(f"names= got {names!r} for {len(tables)} recipes.", "Give each recipe its own name.")
     joint = pd.concat(

@@ -48,7 +48,7 @@ def interval_columns(
 ) -> dict[str, np.ndarray]:
     """`{prefix}lo_90`, `{prefix}hi_90`, ... of draws `(sample, row)` for each level: name -> `(row,)`."""
     columns = {}
-    for level in levels:
+    for level in levels_of(levels):
         low, high = interval(draws, level, **options)
         columns[f"{prefix}lo_{named(level)}"], columns[f"{prefix}hi_{named(level)}"] = low, high
     return columns

@@ -203,7 +203,7 @@ def _law_of(
             f"{path} holds the law {name!r}, which is not one of lossband's.",
             "Pass it: lossband.load(path, law=your_law).",
         )
-    found = find_law(law or replace(LAWS[name], inputs=tuple(record["inputs"])), frame)
+    found = find_law(replace(LAWS[name], inputs=tuple(record["inputs"])) if law is None else law, frame)
     if found.name != name:
         raise InputError(
             f"{path} holds the law {name!r}, not {found.name!r}.",

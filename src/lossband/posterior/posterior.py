@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from .._arguments import level_of, one_of
+from .._arguments import level_of, mapping, one_of
 from ..errors import InputError, listed
 from ..model.problem import NewRows, coefficients, widest
 from .bands import Forecast
@@ -329,8 +330,9 @@ def mixture(
     Raises:
         InputError: weights of other names, negative ones, or none above zero.
     """
-    weights = dict.fromkeys(fits, 1.0) if weights is None else dict(weights)
-    values = np.array(list(weights.values()), dtype=float)
+    weights = dict.fromkeys(fits, 1.0) if weights is None else mapping("weights", weights, "Leave it out.")
+    numbers = [value if isinstance(value, Real) else np.nan for value in weights.values()]
+    values = np.array(numbers, dtype=float)
     usable = np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0
     if not set(weights) <= set(fits) or not usable:
         raise InputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .._arguments import of_type, path_of
 from .._files import replacing
 from ..errors import InputError
 from ..evaluation.backtest import Backtest
@@ -41,6 +42,12 @@ def write_report(
     """
     import matplotlib as mpl
 
+    of_type("post", post, Posterior, "Fit one: lossband.fit(runs).")
+    path = path_of(path)
+    if title is not None and not isinstance(title, str):
+        raise InputError(
+            f"title= got a {type(title).__name__}; expected text.", "Leave it out for the default."
+        )
     title = title or f"{post.law.name}: {len(post.problem.frame)} measured losses"
     with mpl.rc_context({"backend": "Agg"}):
         sections = [_head(post, title), _coefficients(post), _health(post), _bands(post), _gaps(post, runs)]

@@ -11,6 +11,7 @@ from ..errors import InputError, Note, listed, nearest
 from .cells import dates, floats, how_to_mend, labels
 from .files import read_file
 from .frames import frame_of
+from .names import columns_line
 
 INPUTS = {
     "params": "N, parameters (say which: with or without embeddings)",
@@ -200,7 +201,7 @@ def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False) -> pd.Series:
         raise InputError(
             f"the table has no column {name!r} (it has {listed(frame.columns, 12)})"
             f"{nearest(name, frame.columns)}",
-            f"Add it, or name yours: columns={{'yours': {name!r}}}.",
+            f"Add it, or name yours: {columns_line(frame.columns, name)}.",
         )
     column = frame[name]
     values = floats(column)
