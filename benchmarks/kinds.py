@@ -3,13 +3,8 @@
     python -m benchmarks.kinds plain default
     python -m benchmarks.kinds default --kind few --json kinds.json
 
-Seventeen sets of two inputs, every set weighing the same; hidden rows are never chosen by their loss.
-
-    near      the top 30 % of the budgets (params x tokens) are hidden
-    far       the top 60 % of the budgets
-    size      the largest 40 % of the model sizes
-    tokens    the longest half of the runs
-    few       three sizes are fitted, all larger ones hidden (sets of 6 to 40 sizes)
+Seventeen sets of two inputs, every set weighing the same; hidden rows are never chosen by their loss. Kinds of
+split (`near`, `far`, `size`, `tokens`, `few`): see `lossband.evaluation.splits`.
 
 CRPS is a ratio to the plain law's (Chinchilla, no drift) on the same split, geometric mean over a set's
 splits and then over sets.
@@ -24,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 import lossband as lb
-from lossband import score
+from lossband.evaluation.rivals import judged, scores
+from lossband.evaluation.splits import KINDS, splits_of
 
 from .sets import DATA
 
@@ -33,9 +29,6 @@ MODELS = {
     "coupled": dict(law="coupled"),
     "default": dict(),
 }
-KINDS = ("near", "far", "size", "tokens", "few")
-COLUMNS = ["run", "params", "tokens", "loss"]
-MOST_ROWS = 400  # of a set
 WHOLE = {  # file -> group, of the files that are one sweep
     "protein_clm": "protein",
     "pythia_lambada": "pythia",
@@ -73,35 +66,11 @@ def sets(data=DATA):
         yield f"porian {family}"[:24], "porian", sweep
 
 
-def splits(rows):
-    """Yield (kind, training rows, hidden rows) of one set."""
-    compute = rows.params.astype(float) * rows.tokens
-    shares = {
-        "near": (compute, 0.7),
-        "far": (compute, 0.4),
-        "size": (rows.params, 0.6),
-        "tokens": (rows.tokens, 0.5),
-    }
-    for kind, (values, share) in shares.items():
-        kept = values <= np.quantile(values.unique(), share)
-        yield kind, rows[kept], rows[~kept]
-    sizes = np.sort(rows.params.unique())
-    if 6 <= len(sizes) <= 40:
-        fitted = sizes[:3] if len(sizes) < 12 else sizes[[0, len(sizes) // 6, len(sizes) // 3]]
-        yield "few", rows[rows.params.isin(fitted)], rows[rows.params > fitted.max()]
-
-
-def jobs(data=DATA):
-    """Every (set, group, kind, training rows, hidden rows) of at least eight rows and two sizes to fit, and three to score."""
-    found = []
-    for name, group, rows in sets(data):
-        rows = rows.assign(run=rows["run"].astype(str))
-        rows = rows[np.isfinite(rows.loss) & (rows.loss > 0)].drop_duplicates(["run", "params", "tokens"])
-        rows = rows if len(rows) <= MOST_ROWS else rows.sample(MOST_ROWS, random_state=0)
-        for kind, train, hidden in splits(rows):
-            if len(train) >= 8 and len(hidden) >= 3 and train.params.nunique() >= 2:
-                found.append((name, group, kind, train[COLUMNS], hidden[COLUMNS]))
-    return found
+def jobs(data=DATA, kinds=KINDS):
+    """Every `Split` of the development sets, by the rules of `lossband.evaluation.splits`."""
+    found = list(sets(data))
+    kept = {name: rows[np.isfinite(rows.loss) & (rows.loss > 0)] for name, _, rows in found}
+    return splits_of(kept, groups={name: group for name, group, _ in found}, kinds=tuple(kinds))
 
 
 def scored(model, chosen, num_samples):
@@ -110,19 +79,14 @@ def scored(model, chosen, num_samples):
     Coverage, misses on either side, mean PIT, CRPS and log score of ln loss, and diagnostics.
     """
     fits = lb.fit_many(
-        [job[3] for job in chosen], num_samples=num_samples, seed=0, progress=False, **MODELS[model]
+        [split.train for split in chosen], num_samples=num_samples, seed=0, progress=False, **MODELS[model]
     )
     rows = []
-    for (name, group, kind, _, hidden), post in zip(chosen, fits, strict=True):
-        draws = np.log(post.draws(hidden).to_numpy())
-        truth = np.log(hidden.loss.to_numpy())
-        below = (draws < truth).mean(0)
-        covered = {f"c{100 * c:g}": np.mean(np.abs(below - 0.5) < c / 2) for c in (0.5, 0.8, 0.9, 0.95)}
+    for split, post in zip(chosen, fits, strict=True):
+        truth = np.log(split.hidden.loss.to_numpy())
         rows.append(
-            dict(model=model, set=name, group=group, kind=kind)
-            | covered
-            | dict(below=np.mean(below < 0.05), above=np.mean(below > 0.95), pit=below.mean())
-            | dict(crps=score.crps(draws, truth).mean(), log_score=(post.log_score(hidden) + truth).mean())
+            dict(model=model, set=split.set, group=split.group, kind=split.kind, reach=split.reach)
+            | scores(*judged(post, split), truth)
             | dict(rhat=post.health.rhat_max, ess=post.health.ess_min, divergences=post.health.divergences)
         )
     return pd.DataFrame(rows)
@@ -161,7 +125,7 @@ def main():
     if args.read:
         return report(pd.concat([pd.read_json(file) for file in args.read], ignore_index=True))
     warnings.filterwarnings("ignore", category=RuntimeWarning)
-    chosen = [job for job in jobs(args.data) if not args.kind or job[2] in args.kind]
+    chosen = jobs(args.data, args.kind or KINDS)
     parts = []
     for model in dict.fromkeys(["plain", *args.models]):
         start = time.time()

@@ -94,6 +94,8 @@ def desk(tmp_path_factory, grid, plain_post):
     new.to_csv(folder / "new.csv", index=False)
     plain_post.save(folder / "chinchilla.nc")
     (folder / "train.log").write_text("start\nstep 10 loss 3.2\nstep 20 loss 3.1\n")
+    rival = "import numpy as np\ndef forecast(train, new):\n    return np.random.default_rng(0).lognormal(1, 0.1, (99, len(new)))\n"
+    (folder / "rival.py").write_text(rival)
     (folder / "output/pilot").mkdir(parents=True)
     state = {"log_history": [{"step": s, "loss": 2 + 9 / s} for s in (10, 20, 20, 30)]}
     (folder / "output/pilot/trainer_state.json").write_text(json.dumps(state))

@@ -18,6 +18,7 @@ import importlib
 _HOME = {
     "Average": "posterior.posterior",
     "Backtest": "evaluation.backtest",
+    "BenchmarkResult": "evaluation.benchmark",
     "Drift": "model.drift",
     "Health": "posterior.health",
     "InputError": "errors",
@@ -29,6 +30,7 @@ _HOME = {
     "VOCABULARY": "runs.table",
     "average": "evaluation.compare",
     "backtest": "evaluation.backtest",
+    "benchmark": "evaluation.benchmark",
     "check_design": "planning.next_run",
     "compare": "evaluation.compare",
     "compare_recipes": "planning.recipes",

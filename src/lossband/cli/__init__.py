@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ..errors import InputError
-from . import backtest, compare, data, demo, figure, fit, plan, predict, report
+from . import backtest, benchmark, compare, data, demo, figure, fit, plan, predict, report
 from .shared import say
 from .stopping import leave, stoppable
 
 COMMANDS = {
     module.__name__.rpartition(".")[2]: module
-    for module in (demo, fit, predict, backtest, compare, plan, figure, report, data)
+    for module in (demo, fit, predict, backtest, benchmark, compare, plan, figure, report, data)
 }
 
 

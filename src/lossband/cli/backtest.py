@@ -68,11 +68,12 @@ def run(args: Namespace) -> None:
     table = test.calibration(by=None if args.by == "end" else args.by)
     if args.out:
         write(test.frame, args.out)
+    notes = [*table.attrs["notes"], *map(str, test.notes)]
     if args.json:
-        show_json({"calibration": table.to_dict("records"), "notes": table.attrs["notes"]})
+        show_json({"calibration": table.to_dict("records"), "notes": notes, "ok": test.ok})
     else:
         show(table)
-    for note in table.attrs["notes"]:
+    for note in notes:
         say(note)
 
 

@@ -9,6 +9,7 @@ from .shared import (
     names_argument,
     numbers,
     read_table,
+    say,
     show,
     table_destination,
     write,
@@ -70,3 +71,7 @@ def run(args: Namespace) -> None:
     if args.out:
         write(band, args.out)
     show(band, as_json=args.json)
+    for note in band.attrs["notes"]:
+        say(note)
+    if not post.health.ok:
+        say(post.health)

@@ -1,8 +1,10 @@
 """What the commands share: options, tables in and out, words on stderr."""
 
 import argparse
+import importlib
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,12 +217,35 @@ def find_law(name: str | None) -> "str | Law | None":
     """A law by its name, as it is, or by `file.py:name`."""
     if name is None or ".py:" not in name:
         return name
+    return attribute_of(name, "Give your law as file.py:name.")
+
+
+def attribute_of(name: str, hint: str) -> Any:
+    """What `file.py:name` or `module:name` names; modules are looked for in the current folder too.
+
+    Raises:
+        InputError: no such file, module or name, with the hint.
+    """
     path, _, attribute = name.rpartition(":")
-    if not Path(path).is_file():
-        raise InputError(f"there is no file {path!r}.", "Give your law as file.py:name.")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    if path.endswith(".py"):
+        if not Path(path).is_file():
+            raise InputError(f"there is no file {path!r}.", hint)
+        spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    else:
+        module = _module(path, hint)
     if not hasattr(module, attribute):
-        raise InputError(f"{path} has no {attribute!r}.", "Give your law as file.py:name.")
+        raise InputError(f"{path} has no {attribute!r}.", hint)
     return getattr(module, attribute)
+
+
+def _module(path: str, hint: str) -> Any:
+    """A module by its dotted name."""
+    try:
+        sys.path.insert(0, os.getcwd())
+        return importlib.import_module(path)
+    except (ModuleNotFoundError, ValueError) as error:
+        raise InputError(f"there is no module {path!r} ({error}).", hint) from error
+    finally:
+        sys.path.remove(os.getcwd())

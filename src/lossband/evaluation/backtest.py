@@ -13,16 +13,20 @@ from .._arguments import items, levels_of, names_of, whole
 from ..errors import InputError, listed, nearest
 from ..inference.fit import fit_many
 from ..model.problem import NewRows, pose, read_for
+from ..posterior.ahead import UNUSABLE, forecast_notes
 from ..posterior.bands import LEVELS, named, summarise
+from ..posterior.health import CONTRADICTIONS
 from ..runs.arrays import clock_of
 from ..runs.start import without_start
 from ..runs.table import numbers
+from .against import AGAINST, against
 from .calibration import _quarters, diagnose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from ..errors import Note
     from ..inference.options import ManyOptions
     from ..laws.law import Law
     from ..laws.resolve import LawLike
@@ -71,6 +75,26 @@ class Backtest:
         table = pd.DataFrame([names | self._row(rows) for names, rows in parts])
         table.attrs["notes"] = diagnose(table, [rows for _, rows in parts], self._main)
         return table
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Coded notes: the hidden rows against the bands (`one-sided`, `narrow`), and `few-levels`, `far`."""
+        ahead = [
+            note
+            for post, (_, rows) in zip(self.posteriors, self.frame.groupby("hidden", sort=False), strict=True)
+            for note in forecast_notes(post.problem, rows)
+        ]
+        return (*against(self.frame, self._main), *{note.code: note for note in ahead}.values())
+
+    @property
+    def ok(self) -> bool:
+        """Whether forecasts of this kind may be used: the hidden rows do not contradict the bands.
+
+        Nor do the fitted rows contradict the law.
+        """
+        said = {note.code for note in self.notes}
+        contradicted = {note.code for post in self.posteriors for note in post.health.notes} & CONTRADICTIONS
+        return not said & (AGAINST | UNUSABLE) and not contradicted
 
     @property
     def _main(self) -> str:

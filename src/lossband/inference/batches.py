@@ -18,6 +18,7 @@ from .._arguments import flag, seed_of, whole
 from .._cache import digest
 from ..errors import InputError
 from ..model.problem import coefficients, components
+from ..posterior.contradictions import contradictions
 from ..posterior.fit_result import Fit, data_hash
 from ..posterior.health import examine
 from ..posterior.netcdf import load
@@ -27,7 +28,7 @@ from . import laplace
 from .blas import OneThread
 from .interrupt import side_by_side
 from .nuts import KEEP, TUNE, WHITEN
-from .programs import compiled, computed, spread
+from .programs import EVERY, compiled, computed, spread
 from .store import TRACING, keep_compiled
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def _fits(
                 fits[i] = fit
                 if folder:
                     Path(folder).mkdir(parents=True, exist_ok=True)
-                    Posterior.of(fit).save(paths[i])
+                    with TRACING:  # the file records a curve of the law, and other batches trace it meanwhile
+                        Posterior.of(fit).save(paths[i])
     return fits
 
 
@@ -212,7 +214,8 @@ def _name(problem: Problem, options: tuple[Sampler, int]) -> str:
             "so that nobody can say whether it is still the same.",
             "Leave folder= out.",
         )
-    return digest(data_hash(problem.frame), identity, repr(options), version("lossband"))[:32]
+    others = "" if problem.others is None else problem.others.to_csv()  # notes speak of them
+    return digest(data_hash(problem.frame), others, identity, repr(options), version("lossband"))[:32]
 
 
 def _kept(path: Path | None, problem: Problem) -> Fit | None:
@@ -331,11 +334,14 @@ def _fit(
     seed: int,
 ) -> Fit:
     """One problem's `Fit`, its rows back in the user's order."""
-    sites, weights, effects, log_density = kept
+    sites, weights, effects, log_density, residual = kept
     rows = np.argsort(problem.order)
     weights = weights[..., : problem.pieces]  # the padding's own are of no use
     stats = {name: stats[name] for name in ("energy", "diverging", "steps", "acceptance")}
     health = examine(sites, stats, found, prior, problem, coefficients(problem))
+    every = {name: value[:, ::EVERY] for name, value in sites.items()}
+    residual = residual[:, : every["sigma"].shape[1], rows]
+    health = replace(health, notes=(*health.notes, *contradictions(problem, every, residual)))
     return Fit(problem, sites, weights, effects, stats, log_density[..., rows], prior, health, seed)
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 NUM_STARTS = 8
 NUM_PRIOR = 500
+EVERY = 10  # of so many draws one keeps its residuals: they tell whether rows lie inside their own bands
 TRACES = {"begin": 0, "draw": 0, "finish": 0}  # how often each program was traced in this process
 
 
@@ -84,7 +85,8 @@ def programs(
         one = jax.vmap(lambda position, weights: complete(space, position, weights))
         # a draw at a time, all chains at once: memory stays that of a few draws
         kept = jax.lax.map(lambda each: one(*each), (positions.swapaxes(0, 1), weights.swapaxes(0, 1)))
-        return jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), kept)
+        *kept, residual = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), kept)
+        return *kept, residual[:, ::EVERY]
 
     return begin, draw, propose, finish
 
@@ -194,8 +196,8 @@ def complete(
     """Everything a fit keeps of one draw of the coordinates and of what the linear weights add.
 
     Returns:
-        sites by name; the drift's weights `(k,)`; run effects `(run,)`; and the log predictive density of
-        each row's loss, `(row,)`, given all of these, with exact Student-t tails.
+        sites by name; the drift's weights `(k,)`; run effects `(run,)`; the log predictive density of each
+        row's loss, `(row,)`, given all of these, with exact Student-t tails; and the residual of its ln loss.
     """
     model, runs, measured = space.model, space.runs, space.measured
     values = space.constrained(position)
@@ -204,7 +206,8 @@ def complete(
     sites = values_in(trace)
     pieces = measured.drift.shape[1]
     residual = measured.log_loss - likelihood.location - measured.loadings @ weights
-    return sites, weights[:pieces], weights[pieces:], _densities(model, measured, residual, sites)
+    densities = _densities(model, measured, residual, sites)
+    return sites, weights[:pieces], weights[pieces:], densities, residual
 
 
 def _densities(

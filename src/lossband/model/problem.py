@@ -49,6 +49,7 @@ class Problem:
         runs, measured: those arrays.
         columns: the user's column names, {"N": "params"}; new rows may use them too.
         notes: coded remarks on how the table was read.
+        others: the table's other columns, which neither law nor noise reads, beside `frame`; None if unknown.
     """
 
     model: LossModel
@@ -60,6 +61,7 @@ class Problem:
     measured: Measured
     columns: dict[str, str] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
+    others: pd.DataFrame | None = None
 
     @property
     def size(self) -> tuple[PyTreeDef, tuple[tuple[int, ...], ...]]:
@@ -145,7 +147,11 @@ def pose(
     basis = paths.inside(ordered) if paths else np.zeros((len(frame), 0))
     measured = measured_of(ordered, basis, run_effects=model.noise.run, least=least)
     runs = runs_of(ordered, unit, pad_to=len(measured.mask))
-    problem = Problem(model, frame, unit, paths, order, runs, measured, dict(columns or {}), (*notes, *begun))
+    others = table.loc[frame.index, [name for name in table if name not in frame]]
+    said = (*notes, *begun)
+    problem = Problem(
+        model, frame, unit, paths, order, runs, measured, dict(columns or {}), said, others=others
+    )
     needed = len(coefficients(problem)) + 1
     if len(frame) < needed:
         raise InputError(

@@ -11,6 +11,7 @@ import pandas as pd
 from .._arguments import items, level_of, levels_of, names_of, number
 from ..errors import InputError
 from ..model.problem import NewRows
+from .ahead import UNUSABLE, forecast_notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +69,8 @@ def summarise(
     Returns:
         a frame with the inputs, `mean`, `median`, `sd`, `lo_90`, `hi_90`, ... in the unit of the loss, and
         `extrapolation`, the distance from the ranges of the training rows in decades. `frame.attrs` says the
-        kind and that the intervals are equal-tailed.
+        kind, that the intervals are equal-tailed, `notes`, as text, and `ok`: False where the forecast should
+        not be used.
     """
     frame = new[[c for c in ("run", *problem.model.law.inputs) if c in new]].copy()
     frame["mean"] = losses.mean(0)
@@ -76,6 +78,8 @@ def summarise(
     frame["sd"] = losses.std(0)
     frame = frame.assign(**interval_columns(losses, levels), extrapolation=problem.extrapolation(new))
     frame.attrs.update(kind=kind, interval="equal-tailed", levels=tuple(levels))
+    notes = list(forecast_notes(problem, new))
+    frame.attrs.update(notes=list(map(str, notes)), ok=not {note.code for note in notes} & UNUSABLE)
     return frame
 
 
@@ -146,7 +150,9 @@ class Forecast(abc.ABC):
         """
         levels, rows = levels_of(levels), NewRows.of(new, columns)
         losses = self.draws(rows, kind=kind).to_numpy()
-        return summarise(self.problem, rows.checked(self.problem), losses, kind=kind, levels=levels)
+        band = summarise(self.problem, rows.checked(self.problem), losses, kind=kind, levels=levels)
+        band.attrs["ok"] &= self.health.ok
+        return band
 
     def gap(
         self,

@@ -44,8 +44,8 @@ class Health:
 
     @property
     def ok(self) -> bool:
-        """Whether the sampler did its work: nothing is said here about the law."""
-        return not {note.code for note in self.notes} & SAMPLER_CODES
+        """Whether its forecasts may be used: the sampler did its work, and no row contradicts the law."""
+        return not {note.code for note in self.notes} & (SAMPLER_CODES | CONTRADICTIONS)
 
     def __str__(self) -> str:
         """The numbers in one line, and the notes."""
@@ -63,6 +63,8 @@ class Health:
 
 DRAWN = frozenset({"rhat", "ess", "divergences", "ebfmi"})
 SAMPLER_CODES = DRAWN | {"modes", "pareto-k"}
+# the data contradict the law: no forecast of it should be used
+CONTRADICTIONS = frozenset({"rising", "families", "misfit"})
 
 
 def examine(
