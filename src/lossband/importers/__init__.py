@@ -10,7 +10,7 @@ from .._arguments import number, path_of
 from ..errors import InputError, Note, listed
 from ..runs.cells import label_of, number_of
 from ..runs.files import names_in
-from ..runs.names import losses_of
+from ..runs.names import columns_line, losses_of
 from ..runs.table import LABELS, read_runs
 from . import csv_logs, mlflow, run_tables, tensorboard, text, trainer, wandb
 from .assemble import table_of, timed
@@ -178,11 +178,9 @@ def _table(source: str | os.PathLike, found: str, columns: Mapping[str, str]) ->
     others = losses_of(table.columns)
     if "loss" not in table:
         word = f"; {listed(others)} may be it" if others else ""
-        mine = others[0] if others else "mine"
         raise InputError(
             f"{str(source)!r} has no column loss (it has {listed(table.columns, 20)}){word}.",
-            f"Name it: columns={{{mine!r}: 'loss'}}.",
-            f"Name it: --columns '{mine}=loss'.",
+            f"Name it: {columns_line(table.columns, 'loss')}.",
         )
     return Imported(table, table.attrs.pop("notes", ()))
 
