@@ -154,10 +154,12 @@ def _rows(text: str) -> list[list[str]]:
 
 
 def _cells(cells: list[str]) -> pd.Series:
-    """A column of numbers where every cell that is there is one, else of text."""
+    """A column of numbers or of truth values where every cell that is there is one, else of text."""
     there = [cell for cell in cells if cell.lower() not in MISSING]
     if there and all(cell.isdecimal() and cell.isascii() for cell in cells) and max(map(len, cells)) < 19:
         return pd.Series(np.array(list(map(int, cells)), dtype=np.int64))
+    if there and set(cells) <= {"True", "False"}:  # as pandas writes them
+        return pd.Series([cell == "True" for cell in cells])
     try:
         if any("_" in cell for cell in there):  # a number for Python, and a label for everybody else
             raise ValueError
