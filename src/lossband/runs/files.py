@@ -40,7 +40,7 @@ def read_file(source: Any, labels: Collection[str] = ()) -> pd.DataFrame:
     """
     name, content = _content(source)
     try:
-        if content[:4] == b"PAR1":
+        if content[:4] == b"PAR1" or re.search(r"\.(parquet|pq)'?$", name):
             return _columnar(pd.read_parquet, content)
         if content[:6] == b"ARROW1":
             return _columnar(pd.read_feather, content)
