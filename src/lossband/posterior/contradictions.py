@@ -168,7 +168,7 @@ def _inside(problem: Problem, sites: Mapping[str, np.ndarray], residual: np.ndar
     with double():
         unit = problem.model.noise.tails.draw(jax.random.key(0), residual.shape)
     known = problem.frame["loss_se"] / problem.frame["loss"] if "loss_se" in problem.frame else 0.0
-    normal = np.sqrt(np.square(known) + np.square(sites.get("sigma_ou", np.zeros(1)))[:, None])
+    normal = np.sqrt(np.square(np.asarray(known)) + np.square(sites.get("sigma_ou", np.zeros(1)))[:, None])
     noise = sites["sigma"][:, None] * np.asarray(unit) + normal * rng.standard_normal(residual.shape)
     return np.abs((noise < residual).mean(0) - 0.5) < 0.45
 
