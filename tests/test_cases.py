@@ -97,6 +97,23 @@ def test_a_table_in_other_files_is_one_table(name, table, tmp_path):
     pd.testing.assert_frame_equal(read_runs(path), table, rtol=1e-14)
 
 
+def test_a_frame_comes_back_from_a_file_as_it_was(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "run": ["a", "b"],
+            "inside_90": [True, False],
+            "step": [1, 2],
+            "loss": [0.1 + 0.2, np.nan],
+            "note": ["x, y", None],
+            "tag": ["2024_01", "2024_02"],
+            "empty": [np.nan, np.nan],
+        }
+    )
+    frame.to_csv(tmp_path / "frame.csv", index=False)
+    pd.testing.assert_frame_equal(read_runs(tmp_path / "frame.csv"), frame, check_dtype=False)
+    assert read_runs(tmp_path / "frame.csv")["inside_90"].dtype == bool
+
+
 NUMBERS = {
     "124M": 124e6,
     "1.4T": 1.4e12,

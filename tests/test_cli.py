@@ -192,7 +192,7 @@ def test_a_law_of_ones_own_by_its_file(ran, desk, capsys, monkeypatch):
 BAD = {
     "fit nowhere.csv": "'nowhere.csv' cannot be read as a CSV table",
     "fit runs.csv --law chinchila": "no law 'chinchila'; did you mean 'chinchilla'",
-    "fit runs.csv": "the law 'power_saturated' takes one input",
+    "fit runs.csv": "no column that varies under the name of an input (it has N, D, loss)",
     "fit runs.csv --columns N:params": "expected pairs like N=params,D=tokens, got 'N:params'",
     "fit runs.csv --columns M=params": "columns= names 'M', which is not in the table",
     "fit runs.csv -o nowhere/fit.nc": "there is no folder 'nowhere'",

@@ -330,3 +330,28 @@ def test_the_shell_converts_a_table_without_runs(tmp_path, capsys):
     (tmp_path / "runs.csv").write_text("params,tokens,loss\n1e7,1e9,3.5\n2e7,1e9,3.4\n")
     assert main(["data", "convert", str(tmp_path / "runs.csv"), "-o", str(tmp_path / "out.csv")]) == 0
     assert "2 rows" in capsys.readouterr().err and len(pd.read_csv(tmp_path / "out.csv")) == 2
+
+
+SWEEPS = [
+    "params,tokens,val_loss",
+    "N,D,final_loss",
+    "n_params,step,val_loss",
+    "epoch,N,D,loss",
+    "flops,tokens,eval/loss",
+    "num_params,num_tokens,val_bpb",
+]
+
+
+@pytest.mark.parametrize("header", SWEEPS)
+def test_a_sweep_is_no_log_of_one_run(header, tmp_path):
+    """Rows of several sizes are not the points of one run, of which a lower clock would be a restart."""
+    names = header.split(",")
+    rows = [",".join(str((i % 3 + 1) * 10 ** (j + 1) + i) for j in range(len(names))) for i in range(9)]
+    path = tmp_path / "sweep.csv"
+    path.write_text("\n".join([header, *rows]))
+    assert looks_like(path) == "table"
+    if "loss" not in names:
+        with pytest.raises(lb.InputError, match="no column loss") as raised:
+            import_runs(path)
+        assert f"'{names[-1]}': 'loss'}}" in raised.value.hint
+        assert len(import_runs(path, columns={names[-1]: "loss"}).frame) == 9

@@ -51,7 +51,7 @@ def load_dataset(name: str | os.PathLike) -> pd.DataFrame:
             frame = pd.read_csv(file)
     elif name in registry():
         frame = _local(name) if _local_path(name) else _fetched(name)
-    elif Path(name).suffix in (".csv", ".parquet"):
+    elif Path(name).suffix in (".csv", ".parquet") or os.path.isfile(name):
         return read_runs(name)
     else:
         raise _unknown(name)

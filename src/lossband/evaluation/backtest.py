@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from ..errors import Note
     from ..inference.options import ManyOptions
     from ..laws.law import Law
     from ..laws.resolve import LawLike
@@ -180,11 +181,13 @@ def _checked(
 
     The table keeps its other columns, and has run labels.
     """
-    table, law, _ = read_for(runs, law, columns=columns)
+    table, law, notes = read_for(runs, law, columns=columns)
     chosen = {name: options[name] for name in ("noise", "drift") if name in options}
     problem = pose(table, law, **chosen)
     clock = clock_of(table) if problem.model.noise.ou else None
     table, _ = without_start(table, (*law.inputs, clock))
+    if any(note.code == "tokens" for note in notes):  # fits and forecasts derive them again
+        table.attrs["derived"] = "tokens"
     return table.assign(run=table["run"] if "run" in table else [f"row{i}" for i in range(len(table))]), law
 
 
@@ -197,7 +200,8 @@ def _hidden(table: pd.DataFrame, by: str, cut: float, is_share: bool) -> np.ndar
             raise InputError(
                 "by='end' got hide=; it needs a share of each curve.", "For the last quarter: share=0.25."
             )
-        if (clock := clock_of(table)) is None:
+        own = table.drop(columns=table.attrs.get("derived", []))  # tokens from FLOPs order no run's points
+        if (clock := clock_of(own)) is None:
             raise InputError(
                 "by='end' needs to know the order of a run's points, and the table has neither tokens "
                 "nor step.",

@@ -10,26 +10,21 @@ from .._arguments import number, path_of
 from ..errors import InputError, Note, listed
 from ..runs.cells import label_of, number_of
 from ..runs.files import names_in
-from ..runs.names import losses_of
+from ..runs.names import columns_line, losses_of
 from ..runs.table import LABELS, read_runs
 from . import csv_logs, mlflow, run_tables, tensorboard, text, trainer, wandb
 from .assemble import table_of, timed
 from .naming import known
 from .records import Imported, Logs
 
-FORMATS = (
-    "tensorboard",
-    "trainer",
-    "wandb",
-    "mlflow",
-    "comet",
-    "lightning",
-    "keras",
-    "csv",
-    "runs",
-    "text",
-    "table",
-)
+READERS: dict[str, Callable[..., Logs]] = {
+    "tensorboard": tensorboard.read_logs,
+    "trainer": trainer.read_logs,
+    "wandb": wandb.read_logs,
+    "mlflow": mlflow.read_logs,
+    **dict.fromkeys(("comet", "lightning", "keras", "csv"), csv_logs.read_logs),
+}
+OTHERS = ("runs", "text", "table")
 TABLES = (".csv", ".tsv", ".parquet", ".pq", ".feather", ".jsonl", ".ndjson", ".json")
 PACKED = (".gz", ".bz2", ".xz", ".zip")
 
@@ -53,8 +48,8 @@ def import_runs(
             "wandb:entity/project/run"; an MLflow folder (`mlruns`, or one run's) or CSV; a CSV of Lightning,
             Keras or Comet; a text log of nanoGPT, llm.c, torchtitan, Megatron and others, or any with
             `pattern`; or a table of runs.
-        format: one of `FORMATS`; by default, what the source looks like. "runs" is a table with one row per
-            run, of its settings and results.
+        format: one of `READERS`, or "runs", "text" or "table"; by default, what the source looks like. "runs"
+            is a table with one row per run, of its settings and results.
         pattern: for plain text: a regular expression with named groups, of which one is `loss` and one `step`
             or `tokens`: r"step (?P<step>\d+) .* loss (?P<loss>[\d.]+)". Other groups are columns; one may be
             `run`.
@@ -76,12 +71,14 @@ def import_runs(
     columns, constants, per_step = _options(columns, constants, tokens_per_step, pattern, run)
     if not str(source).startswith("wandb:"):
         source = path_of(source, "the path of a log")
-    if not (format is None or isinstance(format, str)) or (format and format not in FORMATS):
+    if not (format is None or isinstance(format, str)) or (format and format not in (*READERS, *OTHERS)):
         raise InputError(
-            f"format= got {format!r}; expected one of {', '.join(FORMATS)}.",
+            f"format= got {format!r}; expected one of {', '.join([*READERS, *OTHERS])}.",
             "Leave it out to go by what the source looks like.",
         )
     found = format or ("text" if pattern else looks_like(source))
+    if found in ("wandb", "mlflow", "comet") and Path(source).is_file():
+        found = "runs" if run_tables.is_header(names_in(source)) else found
     if pattern is not None and found != "text":
         raise InputError(f"pattern= is for plain text, and the format is {found!r}.", "Leave it out.")
     if found in ("table", "runs"):
@@ -153,17 +150,11 @@ def _logs(source: str | os.PathLike, found: str, pattern: str | None, run: str |
     """What the source holds, by the reader of its format."""
     if found == "text":
         return text.read_logs(source, pattern=pattern, run=run)
-    if str(source).startswith("wandb:"):
-        return wandb.read_logs(str(source), run=run)
-    folders: dict[str, Callable[..., Logs]] = {
-        "tensorboard": tensorboard.read_logs,
-        "trainer": trainer.read_logs,
-        "mlflow": mlflow.read_logs,
-    }
+    is_export = not str(source).startswith("wandb:") and Path(source).is_file() and found != "trainer"
     is_event = found == "tensorboard" and tensorboard.MARK in Path(source).name
-    if found in folders and (Path(source).is_dir() or found == "trainer" or is_event):
-        return folders[found](source, run=run)
-    return csv_logs.read_logs(source, run=run)
+    if is_export and not is_event and READERS[found].__module__.startswith(__name__):
+        return csv_logs.read_logs(source, run=run)
+    return READERS[found](source, run=run)
 
 
 def _named(logs: Logs, run: str | None) -> Logs:
@@ -187,11 +178,9 @@ def _table(source: str | os.PathLike, found: str, columns: Mapping[str, str]) ->
     others = losses_of(table.columns)
     if "loss" not in table:
         word = f"; {listed(others)} may be it" if others else ""
-        mine = others[0] if others else "mine"
         raise InputError(
             f"{str(source)!r} has no column loss (it has {listed(table.columns, 20)}){word}.",
-            f"Name it: columns={{{mine!r}: 'loss'}}.",
-            f"Name it: --columns '{mine}=loss'.",
+            f"Name it: {columns_line(table.columns, 'loss')}.",
         )
     return Imported(table, table.attrs.pop("notes", ()))
 
@@ -238,4 +227,4 @@ def _joined(imported: Imported, per_run: Any, constants: Mapping[str, Any]) -> I
     return Imported(table.assign(**new), (*imported.notes, *notes))
 
 
-__all__ = ["FORMATS", "Imported", "Logs", "import_runs", "looks_like"]
+__all__ = ["READERS", "Imported", "Logs", "import_runs", "looks_like"]

@@ -29,13 +29,21 @@ def kind_of(names: Sequence[str]) -> str | None:
         return "wandb"
     if _long(names) and (first_of(names, STEPS) or "step" in small):
         return "comet" if "experimentkey" in small or "metricname" in small else "mlflow"
-    if not losses_of(names) or {"params", "tokens"} & set(names) and "loss" in names:
+    if not losses_of(names) or ({"params", "tokens"} & set(names) and "loss" in names) or _is_sweep(names):
         return None
     if "epoch" in small and not {"params", "tokens"} & set(small):
         return "lightning" if first_of(names, STEPS) else "keras"
     if "loss" not in names and first_of(names, (*STEPS, *USUAL["tokens"])):
         return "wandb" if first_of(names, ("trainer/global_step", "train/global_step")) else "csv"
     return "wandb" if names[0] == "Step" else None
+
+
+def _is_sweep(names: Sequence[str]) -> bool:
+    """Whether rows are runs of several sizes, not the points of one: sizes, and no labels of runs."""
+    sizes = first_of(names, USUAL["params"]) or (
+        first_of(names, USUAL["flops"]) and not first_of(names, STEPS)
+    )
+    return bool(sizes) and not first_of(names, LABELS)
 
 
 def read_logs(source: str | os.PathLike, *, run: str | None = None) -> Logs:

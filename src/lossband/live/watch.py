@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..model.drift import DriftLike
     from ..model.problem import NewRows, Problem
     from ..posterior.forecast import Kind
+    from ..posterior.health import Health
     from ..runs.table import RunsLike
     from .prepare import Asked
 
@@ -125,6 +126,11 @@ class Outlook(Forecast):
     def problem(self) -> Problem:
         """The problem of the thinned rows."""
         return self.posterior.problem
+
+    @property
+    def health(self) -> Health:
+        """The health of the fit of the thinned rows."""
+        return self.posterior.health
 
     @property
     def clock(self) -> str:

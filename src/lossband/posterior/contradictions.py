@@ -168,7 +168,7 @@ def _inside(problem: Problem, sites: Mapping[str, np.ndarray], residual: np.ndar
     with double():
         unit = problem.model.noise.tails.draw(jax.random.key(0), residual.shape)
     known = problem.frame["loss_se"] / problem.frame["loss"] if "loss_se" in problem.frame else 0.0
-    normal = np.sqrt(np.square(known) + np.square(sites.get("sigma_ou", np.zeros(1)))[:, None])
+    normal = np.sqrt(np.square(np.asarray(known)) + np.square(sites.get("sigma_ou", np.zeros(1)))[:, None])
     noise = sites["sigma"][:, None] * np.asarray(unit) + normal * rng.standard_normal(residual.shape)
     return np.abs((noise < residual).mean(0) - 0.5) < 0.45
 
@@ -195,6 +195,8 @@ def _settings(problem: Problem) -> dict[str, pd.Series]:
             continue
         if not text and abs(column.corr(problem.frame["loss"], method="spearman")) > 0.9:
             continue  # another measurement of the loss
+        if not text and _computed(problem, column):
+            continue  # training compute, or the like
         if not any(_follows(column, problem.frame[each]) for each in ("run", *problem.model.law.inputs)):
             found[str(name)] = column
     return found
@@ -203,6 +205,15 @@ def _settings(problem: Problem) -> dict[str, pd.Series]:
 def _labels(problem: Problem) -> dict[str, pd.Series]:
     """Those of them that are text, or numbers of at most four values."""
     return {n: c for n, c in _settings(problem).items() if c.dtype != float or c.nunique() <= 4}
+
+
+def _computed(problem: Problem, column: pd.Series) -> bool:
+    """Whether a column is, up to jitter, a product of powers of the inputs: 95 % of its logarithm follow."""
+    if column.le(0).any():
+        return False
+    values = np.log(column.to_numpy())
+    left, used = smooth_residuals(problem.frame, problem.model.law.inputs, values)
+    return len(values) > 2 * used and left.std() < 0.05**0.5 * values.std()
 
 
 def _follows(column: pd.Series, key: pd.Series) -> bool:

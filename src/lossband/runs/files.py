@@ -40,7 +40,7 @@ def read_file(source: Any, labels: Collection[str] = ()) -> pd.DataFrame:
     """
     name, content = _content(source)
     try:
-        if content[:4] == b"PAR1":
+        if content[:4] == b"PAR1" or re.search(r"\.(parquet|pq)'?$", name):
             return _columnar(pd.read_parquet, content)
         if content[:6] == b"ARROW1":
             return _columnar(pd.read_feather, content)
@@ -154,10 +154,12 @@ def _rows(text: str) -> list[list[str]]:
 
 
 def _cells(cells: list[str]) -> pd.Series:
-    """A column of numbers where every cell that is there is one, else of text."""
+    """A column of numbers or of truth values where every cell that is there is one, else of text."""
     there = [cell for cell in cells if cell.lower() not in MISSING]
     if there and all(cell.isdecimal() and cell.isascii() for cell in cells) and max(map(len, cells)) < 19:
         return pd.Series(np.array(list(map(int, cells)), dtype=np.int64))
+    if there and set(cells) <= {"True", "False"}:  # as pandas writes them
+        return pd.Series([cell == "True" for cell in cells])
     try:
         if any("_" in cell for cell in there):  # a number for Python, and a label for everybody else
             raise ValueError

@@ -26,7 +26,8 @@ def without_start(frame: pd.DataFrame, names: Iterable[str]) -> tuple[pd.DataFra
         if frame[clock].dtype.kind not in "iuf" or not _is_clock(frame, clock):
             continue
         zero = (frame[clock] == 0).to_numpy()
-        if zero.any() and not zero.all() and _at_ends(frame, zero):
+        begun = clock == "step" or "step" not in frame or bool((frame["step"][zero] == 0).all())
+        if zero.any() and not zero.all() and begun and _at_ends(frame, zero):
             rows = "row" if zero.sum() == 1 else "rows"
             text = (
                 f"{zero.sum()} {rows} at {clock} 0 ({rows} {listed(frame.index[zero])}) left out of the fit: "
@@ -52,6 +53,7 @@ def _is_clock(frame: pd.DataFrame, name: str) -> bool:
 
 def _apart(frame: pd.DataFrame) -> list[str]:
     """The columns that tell runs apart."""
-    own = ("run",) if "run" in frame else ()
+    if "run" in frame:
+        return ["run"]
     fixed = [name for name in INPUTS if name in frame and name not in (*CLOCKS, "lr", "flops")]
-    return [*own, *fixed, *(["family"] if "family" in frame else [])]
+    return [*fixed, *(["family"] if "family" in frame else [])]
