@@ -23,7 +23,7 @@ FLOORS = [  # from the bottom up: a module imports from lower floors, and from i
     ["evaluation", "planning", "live"],
     ["studies", "report"],
     ["cli"],
-    [""],  # the package itself
+    ["", "__main__"],  # the package itself, and the shell by its name
 ]
 UPWARD = {  # the one façade and the one older name: inside a function, and nowhere else
     ("posterior.posterior", "planning.allocation"),
