@@ -25,8 +25,10 @@ FLOORS = [  # from the bottom up: a module imports from lower floors, and from i
     ["cli"],
     ["", "__main__"],  # the package itself, and the shell by its name
 ]
-UPWARD = {  # the one façade and the one older name: inside a function, and nowhere else
+UPWARD = {  # the façade's methods and the one older name: inside a function, and nowhere else
     ("posterior.posterior", "planning.allocation"),
+    ("posterior.posterior", "plot.forecast"),
+    ("posterior.posterior", "plot.style"),  # for an annotation
     ("model", ""),
 }
 HEAVY = {

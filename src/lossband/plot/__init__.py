@@ -2,6 +2,7 @@
 
 from .calibration import pit, reliability
 from .curve import curve
+from .forecast import forecast
 from .panels import panels
 from .position import exponents, last_steps, position, position_step
 from .shape import shape
@@ -12,6 +13,7 @@ __all__ = [
     "REAL",
     "curve",
     "exponents",
+    "forecast",
     "last_steps",
     "panels",
     "pit",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..laws import Law
     from ..model.problem import Problem
     from ..planning.allocation import Bounds, CostLike, Plan
+    from ..plot.style import Axes
     from ..runs.table import RunsLike
     from .forecast import Draws, Kind
     from .health import Health
@@ -224,10 +225,38 @@ class Posterior(Forecast):
         Raises:
             InputError: a law without params and tokens, or a budget that no run within the bounds can spend.
         """
-        from ..planning.allocation import allocate  # the one upward import: see tests/test_imports.py
+        from ..planning.allocation import allocate  # an upward import: see tests/test_imports.py
 
         options = dict(cost=cost, inference_tokens=inference_tokens, bounds=bounds, at=at, levels=levels)
         return allocate(self, flops, **options)
+
+    def plot(
+        self, x: str | None = None, new: RunsLike | None = None, *, by: str | None = None, **options: Any
+    ) -> Axes:
+        """Draw the data with the median and the 50 and 90 % bands against one input; new rows are marked.
+
+        An isoFLOP sweep is drawn as valleys, one for each budget.
+
+        Args:
+            x: the input on the horizontal axis; by default the one that the table varies along.
+            new: rows that were not fitted: hollow points where they have `loss`, else diamonds with bands.
+            by: the input that tells the curves apart, or "flops"; by default the one with the fewest values.
+            options: ax, kind, levels, columns, unit, points: see `lossband.plot.forecast`.
+
+        Returns:
+            the matplotlib axes.
+
+        Raises:
+            InputError: an input that the law does not have, or new rows that cannot be predicted.
+
+        Example:
+            >>> import lossband as lb
+            >>> post = lb.fit(lb.load_dataset("positions"), method="laplace")
+            >>> post.plot("position").figure.savefig("fit.png")
+        """
+        from ..plot.forecast import forecast  # an upward import: see tests/test_imports.py
+
+        return forecast(self, x, new, by=by, **options)
 
     @cached_property
     def data(self) -> xarray.DataTree:
