@@ -14,7 +14,7 @@ import lossband
 SOURCE = Path(__file__).parents[1] / "src" / "lossband"
 FLOORS = [  # from the bottom up: a module imports from lower floors, and from its own room
     ["errors"],
-    ["score", "_arguments", "_lazy", "_files"],
+    ["score", "_arguments", "_html", "_lazy", "_files"],
     ["_cache", "runs"],
     ["laws", "datasets", "importers"],
     ["model"],

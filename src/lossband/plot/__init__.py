@@ -2,6 +2,7 @@
 
 from .calibration import pit, reliability
 from .curve import curve
+from .evaluation import hidden, laws
 from .forecast import forecast
 from .panels import panels
 from .position import exponents, last_steps, position, position_step
@@ -14,7 +15,9 @@ __all__ = [
     "curve",
     "exponents",
     "forecast",
+    "hidden",
     "last_steps",
+    "laws",
     "panels",
     "pit",
     "position",

@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 
 from .._arguments import level_of, one_of
+from .._html import notebook
 from ..errors import InputError, listed
 from ..model.problem import NewRows, coefficients, widest
 from .bands import Forecast
 from .fit_result import Fit
 from .forecast import KINDS, draw_losses
 from .health import worst
+from .tables import Table
 
 if TYPE_CHECKING:
     import os
@@ -131,6 +133,13 @@ class Posterior(Forecast):
             f"Posterior of {self.law.name!r} given {len(self.problem.frame)} rows, {chains} x {draws} draws"
         )
         return "\n".join([about + of, str(self.health), *map(str, self.notes)])
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        first, *rest = repr(self).splitlines()
+        said = {str(note) for note in (*self.health.notes, *self.notes)}
+        lines = "\n".join(line for line in rest if line not in said)
+        return notebook(first, lines, notes=dict.fromkeys((*self.health.notes, *self.notes)))
 
     @property
     def cited(self) -> str:
@@ -388,20 +397,3 @@ def _placed(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     for places, values in found:
         out[places] = values
     return out
-
-
-class Table(pd.DataFrame):
-    """A summary table that prints its diagnostics first."""
-
-    _metadata = ["health"]
-
-    def __init__(self, data: Any = None, health: str = "", **kwargs: Any) -> None:
-        """The table of `data`, with `health` to be printed above it."""
-        super().__init__(data, **kwargs)
-        self.health = health
-
-    def __str__(self) -> str:
-        """The health, then the table."""
-        return f"{self.health}\n\n{self.to_string(float_format=lambda x: f'{x:.4g}')}"
-
-    __repr__ = __str__
