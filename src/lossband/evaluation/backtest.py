@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from .. import score
-from .._html import notebook
 from .._arguments import items, levels_of, names_of, whole
+from .._html import notebook
 from ..errors import InputError, listed, nearest
 from ..inference.fit import fit_many
 from ..model.problem import NewRows, pose, read_for

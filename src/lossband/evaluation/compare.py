@@ -56,8 +56,9 @@ class LawTable(Table):
 
         Example:
             >>> import lossband as lb
-            >>> runs, quick = lb.load_dataset("looped").query("loops == 4"), {"method": "laplace"}
-            >>> laws = {name: lb.fit(runs, name, **quick) for name in ("chinchilla", "kaplan")}
+            >>> runs = lb.load_dataset("looped").query("loops == 4")
+            >>> names = "chinchilla", "kaplan"
+            >>> laws = {name: lb.fit(runs, name, method="laplace") for name in names}
             >>> ax = lb.compare(laws, cuts=1, folds=2, num_samples=100).plot()
         """
         from ..plot.evaluation import laws

@@ -71,7 +71,8 @@ class Law:
 
     def _repr_html_(self) -> str:
         """Its inputs, its source and its page, for a notebook."""
-        about = f"of {', '.join(self.inputs) or 'inputs that the table names'}; {self.source or 'no source given'}"
+        inputs = ", ".join(self.inputs) or "inputs that the table names"
+        about = f"of {inputs}; {self.source or 'no source given'}"
         return notebook(f"law {self.name!r}", f"{about}\n\n{inspect.cleandoc(self.__doc__ or '')}")
 
     def at(self, runs: Runs, sites: dict[str, jax.Array]) -> jax.Array:

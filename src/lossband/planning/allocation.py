@@ -89,7 +89,8 @@ class Plan:
         """Draw the expected regret of every size, one panel per budget.
 
         Args:
-            within: share of the loss; the sizes whose expected regret is below it are shaded: .001, .005 or .01.
+            within: share of the loss; the sizes whose expected regret is below it are shaded:
+                .001, .005 or .01.
             axes: one matplotlib axes per budget; new ones by default.
 
         Returns:

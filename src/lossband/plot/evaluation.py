@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,15 +14,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from ..evaluation.backtest import Backtest
     from .style import Axes
 
 
-def hidden(test: Backtest, *, level: float = 0.9, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+def hidden(test: Any, *, level: float = 0.9, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     """Draw the forecasts of hidden rows against the real losses, and below how far off they are.
 
     Args:
-        test: a `Backtest`.
+        test: a `lossband.Backtest`.
         level: of the bands, one of the backtest's.
         axes: two matplotlib axes; new ones by default.
 

@@ -16,7 +16,7 @@ WIDTH_OF_A_PIPE = 100  # columns of text, where there is no terminal to ask
 
 
 class Table(pd.DataFrame):
-    """A frame that prints its diagnostics first, all of its columns, and its notes (`attrs["notes"]`) last."""
+    """A frame that prints its diagnostics first, then every column, and its `attrs["notes"]` last."""
 
     _metadata = ["health"]
 
