@@ -93,8 +93,8 @@ def compare(
         progress: of the refits, as in `fit_many`.
 
     Returns:
-        a `LawTable`, one row per law, the heaviest first: `weight`, the stacking weight; for rows hidden above the
-        cut-offs `future_elpd` (mean log score of ln loss a row, nats) with its standard error
+        a `LawTable`, one row per law, the heaviest first: `weight`, the stacking weight; for rows hidden
+        above the cut-offs `future_elpd` (mean log score of ln loss a row, nats) with its standard error
         `future_elpd_se`, `future_behind` (how far behind the best law) and `future_behind_se`, `future_crps`,
         `future_cover_50`, `future_cover_90`, `future_rows`; the same with `run_` for leave-run-out; `notes`.
         Standard errors count a run as one piece of evidence. `attrs["notes"]` has the notes that concern all
