@@ -14,7 +14,7 @@ import lossband
 SOURCE = Path(__file__).parents[1] / "src" / "lossband"
 FLOORS = [  # from the bottom up: a module imports from lower floors, and from its own room
     ["errors"],
-    ["score", "_arguments", "_lazy", "_files"],
+    ["score", "_arguments", "_html", "_lazy", "_files"],
     ["_cache", "runs"],
     ["laws", "datasets", "importers"],
     ["model"],
@@ -23,10 +23,12 @@ FLOORS = [  # from the bottom up: a module imports from lower floors, and from i
     ["evaluation", "planning", "live"],
     ["studies", "report"],
     ["cli"],
-    [""],  # the package itself
+    ["", "__main__"],  # the package itself, and the shell by its name
 ]
-UPWARD = {  # the one façade and the one older name: inside a function, and nowhere else
+UPWARD = {  # the façade's methods and the one older name: inside a function, and nowhere else
     ("posterior.posterior", "planning.allocation"),
+    ("posterior.posterior", "plot.forecast"),
+    ("posterior.posterior", "plot.style"),  # for an annotation
     ("model", ""),
 }
 HEAVY = {

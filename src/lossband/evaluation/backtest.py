@@ -10,12 +10,14 @@ import pandas as pd
 
 from .. import score
 from .._arguments import items, levels_of, names_of, whole
+from .._html import notebook
 from ..errors import InputError, Note, listed, nearest
 from ..inference.fit import fit_many
 from ..model.problem import NewRows, pose, read_for
 from ..posterior.ahead import UNUSABLE, forecast_notes
 from ..posterior.bands import LEVELS, named, summarise
 from ..posterior.health import CONTRADICTIONS
+from ..posterior.tables import Table
 from ..runs.arrays import clock_of
 from ..runs.start import without_start
 from ..runs.table import numbers
@@ -30,11 +32,12 @@ if TYPE_CHECKING:
     from ..inference.options import ManyOptions
     from ..laws.law import Law
     from ..laws.resolve import LawLike
+    from ..plot.style import Axes
     from ..posterior.posterior import Posterior
     from ..runs.table import RunsLike
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Backtest:
     """Forecasts of hidden rows, and how they did.
 
@@ -72,9 +75,42 @@ class Backtest:
         if keys:
             groups = frame.groupby([_quarters(frame[key]) for key in keys], sort=True, observed=True)
             parts = [(dict(zip(keys, value, strict=True)), rows) for value, rows in groups] + parts
-        table = pd.DataFrame([names | self._row(rows) for names, rows in parts])
+        table = Table([names | self._row(rows) for names, rows in parts])
         table.attrs["notes"] = diagnose(table, [rows for _, rows in parts], self._main)
         return table
+
+    def __repr__(self) -> str:
+        """How often the bands covered what was hidden."""
+        return f"{self._title}\n\n{self.calibration()}"
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        table = self.calibration()
+        return notebook(self._title, frame=pd.DataFrame(table), notes=table.attrs["notes"])
+
+    def plot(self, *, level: float | None = None, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+        """Draw the forecasts of the hidden rows, with their bands, against the real losses.
+
+        Args:
+            level: of the bands; .9 by default, or the widest of the backtest's.
+            axes: two matplotlib axes; new ones by default.
+
+        Returns:
+            the two axes: predicted against real losses, and their difference in percent.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("positions")
+            >>> axes = lb.backtest(runs, "position_by_size", method="laplace").plot()
+        """
+        from ..plot.evaluation import hidden
+
+        return hidden(self, level=float(self._main) / 100 if level is None else level, axes=axes)
+
+    @property
+    def _title(self) -> str:
+        inside = self.frame[f"inside_{self._main}"]
+        return f"the {self._main} % band covers {inside.sum()} of {len(inside)} hidden losses"
 
     @property
     def notes(self) -> tuple[Note, ...]:

@@ -24,6 +24,7 @@ from ..inference.batches import sample
 from ..inference.sampler import Sampler
 from ..model.problem import pose, widest
 from ..posterior.posterior import Posterior, mixture
+from ..posterior.tables import Table
 from .refits import future, hidden_scores, runs_out
 from .stacking import clustered_se, weigh_laws
 
@@ -32,12 +33,37 @@ if TYPE_CHECKING:
     from typing import Any, Unpack
 
     from ..inference.options import AverageOptions
+    from ..plot.style import Axes
     from ..runs.table import RunsLike
 
     Laws = Iterable[str] | Mapping[str, Mapping[str, Any]]
 
 
 RHAT, DIVERGING, EBFMI, PARETO_K = 1.05, 0.01, 0.2, 0.7  # beyond these a fit is left out
+
+
+class LawTable(Table):
+    """What `compare` returns: a frame with one row per law, which draws itself."""
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw how far each law forecasts behind the best, with its weight.
+
+        Args:
+            ax: matplotlib axes; new ones by default.
+
+        Returns:
+            the axes.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")
+            >>> names = "chinchilla", "kaplan"
+            >>> laws = {name: lb.fit(runs, name, method="laplace") for name in names}
+            >>> ax = lb.compare(laws, cuts=1, folds=2, num_samples=100).plot()
+        """
+        from ..plot.evaluation import laws
+
+        return laws(self, ax=ax)
 
 
 def compare(
@@ -51,7 +77,7 @@ def compare(
     seed: int = 0,
     batch: int = 16,
     progress: bool | None = None,
-) -> pd.DataFrame:
+) -> LawTable:
     """Score fitted laws on rows hidden from refits of them: the largest, and whole runs; and weigh them.
 
     Args:
@@ -67,8 +93,8 @@ def compare(
         progress: of the refits, as in `fit_many`.
 
     Returns:
-        a frame, one row per law, the heaviest first: `weight`, the stacking weight; for rows hidden above the
-        cut-offs `future_elpd` (mean log score of ln loss a row, nats) with its standard error
+        a `LawTable`, one row per law, the heaviest first: `weight`, the stacking weight; for rows hidden
+        above the cut-offs `future_elpd` (mean log score of ln loss a row, nats) with its standard error
         `future_elpd_se`, `future_behind` (how far behind the best law) and `future_behind_se`, `future_crps`,
         `future_cover_50`, `future_cover_90`, `future_rows`; the same with `run_` for leave-run-out; `notes`.
         Standard errors count a run as one piece of evidence. `attrs["notes"]` has the notes that concern all
@@ -90,7 +116,7 @@ def compare(
     options = dict(seed=seed, batch=batch, progress=progress)
     (scores,), ill = hidden_scores([problems], [plans], sampler, **options)
     weights, about = weigh_laws(scores, list(kept))
-    table = pd.DataFrame({"weight": pd.Series(weights).reindex(list(posteriors), fill_value=0.0)})
+    table = LawTable({"weight": pd.Series(weights).reindex(list(posteriors), fill_value=0.0)})
     for scheme in plans:
         table = table.join(_columns(scores, scheme))
     for name, count in ill.items():

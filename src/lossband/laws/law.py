@@ -1,6 +1,7 @@
 """What a law is: a NumPyro function of the runs that returns the expected loss, with a name and a source."""
 
 import functools
+import inspect
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from .._arguments import items, names_of, short
 from .._cache import remembered
+from .._html import notebook
 from .._lazy import numpyro
 from ..errors import InputError, listed, nearest
 from ..runs.arrays import Runs, Unit
@@ -66,6 +68,12 @@ class Law:
                 f"Its coefficients are {', '.join(sorted(priors.seen))}.",
             )
         return loss
+
+    def _repr_html_(self) -> str:
+        """Its inputs, its source and its page, for a notebook."""
+        inputs = ", ".join(self.inputs) or "inputs that the table names"
+        about = f"of {inputs}; {self.source or 'no source given'}"
+        return notebook(f"law {self.name!r}", f"{about}\n\n{inspect.cleandoc(self.__doc__ or '')}")
 
     def at(self, runs: Runs, sites: dict[str, jax.Array]) -> jax.Array:
         """Expected loss `(row,)` at given coefficients: samples nothing, and outer handlers see no site."""

@@ -9,12 +9,15 @@ import numpy as np
 import pandas as pd
 
 from .._arguments import level_of, number, seed_of
+from .._html import notebook
 from ..errors import Note
 from ..inference.batches import sample
 from ..inference.sampler import Sampler
 from ..posterior.bands import LEVELS, Forecast, named
 from ..posterior.posterior import Posterior
 from ..runs.arrays import clock_of
+from ..runs.schedule import add_lr_areas
+from ..runs.table import read_runs
 from .prepare import prepare
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from ..inference.sampler import Method
     from ..model.drift import DriftLike
     from ..model.problem import NewRows, Problem
+    from ..plot.style import Axes
     from ..posterior.forecast import Kind
     from ..posterior.health import Health
     from ..runs.table import RunsLike
@@ -184,6 +188,38 @@ class Outlook(Forecast):
         found = {"target": target, "prob": len(some) / len(times)}
         found |= {name: _ranked(times, q) for name, q in ends.items()}
         return pd.Series(found | {f"{name}_if": _ranked(some, q) for name, q in ends.items()})
+
+    def plot(
+        self, real: RunsLike | None = None, *, ax: Axes | None = None, unit: str = "", **options: Any
+    ) -> Axes:
+        """Draw the log so far, thinned as it was fitted, and the bands from there to the end.
+
+        Args:
+            real: the rows of the whole run, where it has gone on since.
+            ax: matplotlib axes; new ones by default.
+            unit: of the loss, for the axis.
+            options: levels, points, raw: see `lossband.plot.curve`.
+
+        Returns:
+            the axes.
+
+        Example:
+            >>> import lossband as lb
+            >>> log = lb.load_dataset("long").iloc[:4000]
+            >>> outlook = lb.watch(log, until=2e8, method="laplace")
+            >>> ax = outlook.plot()
+        """
+        from ..plot.curve import curve
+
+        fitted = self.problem.frame
+        mine = fitted[fitted["run"] == str(self.seen["run"].iloc[-1])]
+        run = pd.concat([mine, self.ahead.iloc[1:]]) if real is None else add_lr_areas(read_runs(real))
+        return curve(self, run, target=self.target, ax=ax, unit=unit, **options)
+
+    def _repr_html_(self) -> str:
+        """What `print` shows, for a notebook."""
+        first, *rest = str(self).splitlines()
+        return notebook(first, "\n".join(rest), self.end().drop(columns="run", errors="ignore"))
 
     def __str__(self) -> str:
         """The final loss with its band, when the target is reached, and the notes."""

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from .._arguments import items, levels_of, mapping, number
+from .._html import notebook
 from ..errors import InputError, Note, listed
 from ..posterior.bands import interval_columns, named
 from ..posterior.forecast import drift_draws
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from ..model.problem import Problem
+    from ..plot.style import Axes
     from ..posterior.posterior import Posterior
     from .cost import Bounds, Cost, CostLike
 
@@ -73,11 +75,38 @@ class Plan:
 
     def __repr__(self) -> str:
         """The table, the exponent and the notes."""
-        a, (low, high) = self.exponent.mean(), np.quantile(self.exponent, [0.05, 0.95])
         table = self.frame.T.to_string(header=False, float_format=lambda x: f"{x:.4g}")
-        return "\n".join(
-            [table, f"exponent of N* in C: {a:.3f} ({low:.3f} to {high:.3f})", *map(str, self.notes)]
-        )
+        return "\n".join([table, self._exponent, *map(str, self.notes)])
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        return notebook(self._exponent, frame=self.frame.set_index("flops").T, notes=self.notes)
+
+    @property
+    def _exponent(self) -> str:
+        a, (low, high) = self.exponent.mean(), np.quantile(self.exponent, [0.05, 0.95])
+        return f"exponent of N* in C: {a:.3f} ({low:.3f} to {high:.3f})"
+
+    def plot(self, *, within: float = 0.005, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+        """Draw the expected regret of every size, one panel per budget.
+
+        Args:
+            within: share of the loss; the sizes whose expected regret is below it are shaded:
+                .001, .005 or .01.
+            axes: one matplotlib axes per budget; new ones by default.
+
+        Returns:
+            the axes, one per budget.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")
+            >>> plan = lb.fit(runs, "chinchilla", method="laplace").optimal(flops=[1e15, 1e16])
+            >>> axes = plan.plot()
+        """
+        from ..plot.planning import valleys
+
+        return valleys(self, within=within, axes=axes)
 
 
 def allocate(

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from .._arguments import mapping, names_of, number
+from .._arguments import mapping, names_of, number, one_of
+from .._html import notebook
 from ..errors import InputError, listed
 from ..inference.fit import fit
 from ..laws import find_law
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ..laws import Law
     from ..laws.resolve import LawLike
     from ..model.problem import Problem
+    from ..plot.style import Axes
     from ..posterior.forecast import Draws
     from ..runs.table import RunsLike
 
@@ -45,7 +47,7 @@ FAR = 60.0  # e^60: no multiplier of compute is as large
 PATH = 33  # points at which the order of two recipes is looked at
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Recipes fitted together.
 
@@ -139,6 +141,42 @@ class Comparison:
         path = pd.DataFrame(np.exp(ends[0] + share * (ends[1] - ends[0])), columns=inputs)
         order = np.sign(self._law_losses(path, b) - self._law_losses(path, a))
         return float((order != order[:, :1]).any(1).mean())
+
+    def plot(self, new: Rows, x: str | None = None, **options: Any) -> Axes:
+        """Draw the compute multiplier of the second recipe over the first along some rows; 1 is a tie.
+
+        Args:
+            new: rows of the law's inputs.
+            x: the input on the horizontal axis; by default the one of the widest range.
+            options: pair, levels, ax: see `lossband.plot.planning.multipliers`.
+
+        Returns:
+            the matplotlib axes.
+
+        Example:
+            >>> import lossband as lb
+            >>> import numpy as np
+            >>> runs = lb.load_dataset("looped")
+            >>> few, many = runs.query("loops == 2"), runs.query("loops == 8")
+            >>> found = lb.compare_recipes(few, many, law="chinchilla", method="laplace")
+            >>> ax = found.plot({"params": 1e6, "tokens": np.geomspace(1e5, 1e8, 20)})
+        """
+        from ..plot.planning import multipliers
+
+        rows = self._rows(new, self.names[0])
+        if x is None:
+            x = max(self._inputs, key=lambda name: np.ptp(np.log(rows[name])))
+        one_of("x", x, self._inputs, "Leave it out for the widest.")
+        return multipliers(self, rows[self._inputs], x=x, **options)
+
+    def __repr__(self) -> str:
+        """The recipes, and whether their fit can be trusted."""
+        return f"Comparison of the recipes {', '.join(self.names)}\n{self.posterior!r}"
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        first, *rest = repr(self).splitlines()
+        return notebook(first, "\n".join(rest))
 
     @property
     def _inputs(self) -> list[str]:

@@ -2,6 +2,8 @@
 
 from .calibration import pit, reliability
 from .curve import curve
+from .evaluation import hidden, laws
+from .forecast import forecast
 from .panels import panels
 from .position import exponents, last_steps, position, position_step
 from .shape import shape
@@ -12,7 +14,10 @@ __all__ = [
     "REAL",
     "curve",
     "exponents",
+    "forecast",
+    "hidden",
     "last_steps",
+    "laws",
     "panels",
     "pit",
     "position",

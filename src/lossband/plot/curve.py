@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..posterior.bands import named
 from ..runs.thin import evenly
 from .style import LABELS, REAL, Axes, draw_bands, legend_above, short
@@ -47,8 +49,10 @@ def curve(
     import matplotlib.pyplot as plt
 
     ax = ax or plt.subplots(figsize=(4.6, 3.2), layout="constrained")[1]
-    clock = post.problem.model.law.inputs[0]
-    start, end = post.problem.frame[clock].agg(["min", "max"])
+    clock = next(name for name in post.problem.model.law.inputs if name != "params")
+    fitted = post.problem.frame
+    mine = fitted["run"].isin(run["run"].astype(str)) if "run" in run else np.zeros(len(fitted), bool)
+    start, end = (fitted[mine] if mine.any() else fitted)[clock].agg(["min", "max"])
     rows = (run if raw is None else raw).sort_values(clock)
     rows, run = (table[table[clock] >= start] for table in (rows, run.sort_values(clock)))
     grid = rows.iloc[evenly(rows[clock], points)]
@@ -67,6 +71,10 @@ def curve(
     real = run["loss"].dropna()  # the limits are the curve's and the band's, not those of single spikes
     low, high = min(real.min(), low.min()), max(real.max(), high.max())
     margin = 0.05 * (high - low)
-    ax.set(xlabel=LABELS.get(clock, clock), ylabel=f"loss ({unit})", ylim=(low - margin, high + margin))
+    ax.set(
+        xlabel=LABELS.get(clock, clock),
+        ylabel=f"loss ({unit})" if unit else "loss",
+        ylim=(low - margin, high + margin),
+    )
     legend_above(ax, ncols=3)
     return ax

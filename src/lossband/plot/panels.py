@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .style import LABELS, REAL, Axes, draw_bands, short, symbol
+from .style import LABELS, REAL, Axes, draw_bands, log_axes, short, symbol
 
 if TYPE_CHECKING:
     from ..posterior.posterior import Posterior
@@ -98,7 +98,7 @@ def _panel(
     ):
         axis.plot(curve[x], curve["loss"], "-", color=REAL, lw=1.3, label="Real" if index == 0 else None)
     _say_gap(axis, post, cell, kind)
-    axis.set_xscale("log")
+    log_axes(axis)
     axis.tick_params(labelsize=7)
 
 

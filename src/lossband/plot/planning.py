@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..posterior.bands import named
-from .style import PRED, REAL, Axes
+from .style import LABELS, PRED, REAL, Axes, log_axes, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,9 @@ def valleys(plan: Any, *, within: float = 0.005, axes: Sequence[Axes] | None = N
             label=f"P(within {label} %)",
         )
         axis.axvline(row["params_median"], color="0.4", lw=0.8, ls=":")
-        axis.set(xscale="log", xlabel="params", ylim=(0, 400 * within), title=f"{row['flops']:.0e} FLOPs")
+        log_axes(axis).set(
+            xlabel=LABELS["params"], ylim=(0, 400 * within), title=f"{short(row['flops'])} FLOPs"
+        )
         axis.title.set_fontsize(9)
         right = axis.secondary_yaxis(
             "right", functions=(lambda y: y / (300 * within), lambda p: p * 300 * within)
@@ -78,10 +80,9 @@ def multipliers(
     ax.axhline(1, color="0.5", lw=0.9)
     seen = found.posterior.problem.frame[x]
     ax.axvspan(seen.min(), seen.max(), color="0.92", zorder=0, lw=0, label="data")
-    ax.set(xscale="log", yscale="log", xlabel=x, ylabel=f"compute that {b} needs\nfor the loss of {a}, times")
-    for which in ("major", "minor"):
-        ax.tick_params(axis="y", which=which, labelsize=8)
-        getattr(ax.yaxis, f"set_{which}_formatter")(lambda value, _: f"{value:g}")
+    log_axes(ax, "xy").set(
+        xlabel=LABELS.get(x, x), ylabel=f"compute that {b} needs\nfor the loss of {a}, times"
+    )
     ax.legend(frameon=False, fontsize=8)
     return ax
 
@@ -110,11 +111,9 @@ def candidates(
             str(place), (row[x], row[y]), xytext=(9, 7), textcoords="offset points", color=PRED, fontsize=9
         )
     ax.figure.colorbar(dots, ax=ax, label="taken from the target's variance, %")
-    ax.set(
-        xscale="log",
-        yscale="log",
-        xlabel=x,
-        ylabel=y,
+    log_axes(ax, "xy").set(
+        xlabel=LABELS.get(x, x),
+        ylabel=LABELS.get(y, y),
         xlim=_padded(table[x], runs, x),
         ylim=_padded(table[y], runs, y),
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .style import LABELS, MARKERS, PRED, REAL, Axes, draw_bands, legend_above, shades, short
+from .style import LABELS, MARKERS, PRED, REAL, Axes, draw_bands, legend_above, log_axes, shades, short
 
 if TYPE_CHECKING:
     from ..posterior.posterior import Posterior
@@ -58,7 +58,7 @@ def position(
         face = "white" if size in held else color
         style = dict(marker=marker, ms=3.5, mfc=face, mew=0.8, ls="") if len(rows) else dict(ls="--")
         ax.plot(rows["position"], rows["loss"], color=color, label=name, **style)
-    ax.set(xscale="log", xlabel=LABELS["position"], ylabel=f"loss of the token ({unit})")
+    log_axes(ax).set(xlabel=LABELS["position"], ylabel=f"loss of the token ({unit})")
     legend_above(ax, ncols=3)
     return ax
 
@@ -110,8 +110,7 @@ def position_step(
         ax.plot(rows["step"], rows["loss"], marker, ms=3, color=color, mew=0.6, label=f"index {index:.3g}")
         if last is not None:
             _mark_last(ax, post, last[np.isclose(last["position"], index)], color, steps[-1])
-    ax.set(
-        xscale="log",
+    log_axes(ax).set(
         xlabel=LABELS["step"],
         ylabel=f"loss of the token ({unit})",
         xlim=(steps[0] * 0.9, steps[-1] * 1.1),
@@ -171,7 +170,7 @@ def exponents(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.errorbar(
         alone["params"], alone["alone_median"], error, fmt="o", ms=4, color=REAL, lw=1, label="one size, 90 %"
     )
-    ax.set(xscale="log", xlabel=LABELS["params"], ylabel="exponent p of the token index")
+    log_axes(ax).set(xlabel=LABELS["params"], ylabel="exponent p of the token index")
     legend_above(ax)
     return ax
 
@@ -182,7 +181,6 @@ def last_steps(table: pd.DataFrame, end: float, *, within: float, ax: Axes | Non
     `end` is the last measured step.
     """
     import matplotlib.pyplot as plt
-    from matplotlib.ticker import LogLocator, NullFormatter
 
     ax = ax or plt.subplots(figsize=(4.2, 3.4), layout="constrained")[1]
     ax.fill_between(
@@ -190,11 +188,6 @@ def last_steps(table: pd.DataFrame, end: float, *, within: float, ax: Axes | Non
     )
     ax.plot(table["position"], table["median"], "--o", ms=3, color=PRED, lw=1.2, label="median")
     ax.axhline(end, color="0.4", lw=0.8, ls=":", label="end of training")
-    ax.set(
-        xscale="log", yscale="log", xlabel=LABELS["position"], ylabel=f"step within {within:.0%} of the end"
-    )
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(lambda value, _: short(value))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    log_axes(ax, "xy").set(xlabel=LABELS["position"], ylabel=f"step within {within:.0%} of the end")
     legend_above(ax)
     return ax

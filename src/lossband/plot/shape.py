@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .style import LABELS, MARKERS, Axes, legend_above, shades, short
+from .style import LABELS, MARKERS, Axes, legend_above, log_axes, shades, short
 
 if TYPE_CHECKING:
     from ..posterior.posterior import Posterior
@@ -68,7 +68,7 @@ def shape(
     if near is not None:
         ax.axvspan(*near, color="0.9", zorder=0, label="near the best, middle size")
     ax.axhline(0, color="0.6", lw=0.8)
-    ax.set(xscale="log", xlabel=LABELS[axis], ylabel="loss increase (%)")
+    log_axes(ax).set(xlabel=LABELS[axis], ylabel="loss increase (%)")
     legend_above(ax, ncols=2)
     return ax
 

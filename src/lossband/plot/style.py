@@ -1,5 +1,6 @@
 """What all figures share: colours that any eye and a grey print tell apart, bands, axes, short numbers."""
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,60 @@ def symbol(name: str) -> str:
 
 
 def short(value: float) -> str:
-    """A number at three significant digits with k, M, B or T for thousands to trillions."""
+    """A number at three significant digits: k, M, B or T for thousands to trillions, 3e20 beyond."""
+    rounded = float(f"{value:.3g}")
+    if abs(rounded) >= 1e15:
+        return f"{rounded:.3g}".replace("e+", "e")
     for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= unit:
-            return f"{value / unit:.3g}{letter}"
-    return f"{value:g}"
+        if abs(rounded) >= unit:
+            return f"{rounded / unit:.3g}{letter}"
+    return f"{rounded:g}"
+
+
+def log_axes(ax: Axes, which: str = "x") -> Axes:
+    """Make axes logarithmic ("x", "y" or "xy"), with as many labelled ticks as have room beside one another.
+
+    Labels are short numbers (300M, 3e20); the ticks between them have none.
+    """
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for name in which:
+        ax.set(**{f"{name}scale": "log"})
+        axis = getattr(ax, f"{name}axis")
+        axis.set_major_locator(_roomy()())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axis.set_minor_formatter(NullFormatter())
+    return ax
+
+
+def round_ticks(low: float, high: float, room: int) -> np.ndarray:
+    """The most round numbers from `low` to `high` of which `room` would fit beside one another, `(tick,)`.
+
+    Multiples of powers of ten are preferred; within a decade the numbers may be evenly spaced.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    first, last = np.floor(np.log10(low)), np.ceil(np.log10(high))
+    decades = [10.0 ** np.arange(first, last + 1, step) for step in (1, 2, 3, 4, 6)]
+    sets = [np.multiply.outer(decades[0], subs).ravel() for subs in ((1, 2, 5), (1, 3))] + decades
+    sets += [MaxNLocator(count, steps=[1, 2, 5, 10]).tick_values(low, high) for count in range(7, 1, -1)]
+    inside = [ticks[(low * (1 - 1e-9) <= ticks) & (ticks <= high * (1 + 1e-9))] for ticks in sets]
+    gap = np.log(high / low) / room
+    apart = [ticks for ticks in inside if len(ticks) > 1 and np.diff(np.log(ticks)).min() >= gap]
+    return max(apart or [ticks[[0, -1]] for ticks in inside if len(ticks) > 1] or inside, key=len)
+
+
+@functools.cache
+def _roomy() -> type:
+    """The class of log axes' locator, made when it is first needed: matplotlib is imported no earlier."""
+    from matplotlib.ticker import Locator
+
+    class Roomy(Locator):
+        def __call__(self) -> np.ndarray:
+            return self.tick_values(*self.axis.get_view_interval())
+
+        def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+            low, high = sorted((vmin, vmax))
+            return round_ticks(low, high, int(np.clip(self.axis.get_tick_space(), 2, 7)))
+
+    return Roomy

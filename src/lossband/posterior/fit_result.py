@@ -13,6 +13,7 @@ import numpy as np
 from .. import score
 from ..laws.priors import prior_spec
 from ..model.problem import NewRows, Problem, coefficients
+from .bands import named
 from .forecast import Draws, draw_losses, law_losses, log_densities
 from .health import Health
 
@@ -91,6 +92,10 @@ class Fit:
         scalars = {name: value for name, value in self.sites.items() if np.ndim(value) == 2}
         tree = arviz_base.from_dict({"posterior": scalars})
         table = arviz_stats.summary(tree, ci_prob=level, ci_kind="eti", round_to="none")
+        ends = [next(c for c in table if c.startswith("eti") and c.endswith(end)) for end in ("_lb", "_ub")]
+        table = table.rename(
+            columns=dict(zip(ends, (f"lo_{named(level)}", f"hi_{named(level)}"), strict=True))
+        )
         table.insert(0, "median", [np.median(scalars[name]) for name in table.index])
         first = [c for c in ("r_hat", "ess_bulk", "ess_tail") if c in table]
         return table[first + [c for c in table if c not in first]]

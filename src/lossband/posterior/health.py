@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._html import notebook
 from ..errors import Note
 from .convergence import ess_bulk_tail, rank_rhat
 from .identifiability import design_notes
@@ -59,6 +60,11 @@ class Health:
             )
         )
         return "\n".join([line, *map(str, self.notes)])
+
+    def _repr_html_(self) -> str:
+        """Whether the sampler did its work, the numbers and the notes, for a notebook."""
+        title = "The sampler did its work" if self.ok else "Do not trust this fit yet"
+        return notebook(title, str(self).splitlines()[0], notes=self.notes)
 
 
 DRAWN = frozenset({"rhat", "ess", "divergences", "ebfmi"})

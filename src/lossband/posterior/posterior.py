@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 
 from .._arguments import level_of, mapping, one_of
+from .._html import notebook
 from ..errors import InputError, listed
 from ..model.problem import NewRows, coefficients, widest
 from .bands import Forecast
 from .fit_result import Fit
 from .forecast import KINDS, draw_losses
 from .health import worst
+from .tables import Table
 
 if TYPE_CHECKING:
     import os
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from ..laws import Law
     from ..model.problem import Problem
     from ..planning.allocation import Bounds, CostLike, Plan
+    from ..plot.style import Axes
     from ..runs.table import RunsLike
     from .forecast import Draws, Kind
     from .health import Health
@@ -132,6 +135,13 @@ class Posterior(Forecast):
         )
         return "\n".join([about + of, str(self.health), *map(str, self.notes)])
 
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        first, *rest = repr(self).splitlines()
+        said = {str(note) for note in (*self.health.notes, *self.notes)}
+        lines = "\n".join(line for line in rest if line not in said)
+        return notebook(first, lines, notes=dict.fromkeys((*self.health.notes, *self.notes)))
+
     @property
     def cited(self) -> str:
         """Name of the fit whose coefficients are the law's.
@@ -225,10 +235,38 @@ class Posterior(Forecast):
         Raises:
             InputError: a law without params and tokens, or a budget that no run within the bounds can spend.
         """
-        from ..planning.allocation import allocate  # the one upward import: see tests/test_imports.py
+        from ..planning.allocation import allocate  # an upward import: see tests/test_imports.py
 
         options = dict(cost=cost, inference_tokens=inference_tokens, bounds=bounds, at=at, levels=levels)
         return allocate(self, flops, **options)
+
+    def plot(
+        self, x: str | None = None, new: RunsLike | None = None, *, by: str | None = None, **options: Any
+    ) -> Axes:
+        """Draw the data with the median and the 50 and 90 % bands against one input; new rows are marked.
+
+        An isoFLOP sweep is drawn as valleys, one for each budget.
+
+        Args:
+            x: the input on the horizontal axis; by default the one that the table varies along.
+            new: rows that were not fitted: hollow points where they have `loss`, else diamonds with bands.
+            by: the input that tells the curves apart, or "flops"; by default the one with the fewest values.
+            options: ax, kind, levels, columns, unit, points: see `lossband.plot.forecast`.
+
+        Returns:
+            the matplotlib axes.
+
+        Raises:
+            InputError: an input that the law does not have, or new rows that cannot be predicted.
+
+        Example:
+            >>> import lossband as lb
+            >>> post = lb.fit(lb.load_dataset("positions"), method="laplace")
+            >>> post.plot("position").figure.savefig("fit.png")
+        """
+        from ..plot.forecast import forecast  # an upward import: see tests/test_imports.py
+
+        return forecast(self, x, new, by=by, **options)
 
     @cached_property
     def data(self) -> xarray.DataTree:
@@ -361,20 +399,3 @@ def _placed(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     for places, values in found:
         out[places] = values
     return out
-
-
-class Table(pd.DataFrame):
-    """A summary table that prints its diagnostics first."""
-
-    _metadata = ["health"]
-
-    def __init__(self, data: Any = None, health: str = "", **kwargs: Any) -> None:
-        """The table of `data`, with `health` to be printed above it."""
-        super().__init__(data, **kwargs)
-        self.health = health
-
-    def __str__(self) -> str:
-        """The health, then the table."""
-        return f"{self.health}\n\n{self.to_string(float_format=lambda x: f'{x:.4g}')}"
-
-    __repr__ = __str__

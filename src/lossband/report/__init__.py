@@ -145,7 +145,7 @@ def _backtest_of(backtest: Backtest | str | os.PathLike) -> Backtest:
             f"{backtest} is no backtest of lossband.", "Write one with lossband backtest ... -o FILE.csv."
         )
     levels = tuple(float(name.removeprefix("inside_")) / 100 for name in inside)
-    frame[inside] = frame[inside].astype(bool)
+    frame[inside] = frame[inside].astype(str) == "True"  # a file's flags may come back as text
     return Backtest(frame, (), levels)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..plot.style import Axes
+from ..plot.style import Axes, log_axes
 
 if TYPE_CHECKING:
     from ..posterior.posterior import Posterior
@@ -99,7 +99,7 @@ def _band(post: "Posterior", rows: pd.DataFrame, along: str, level: float) -> st
     ]
     moved = rows["loss"].to_numpy() * (middle[1] / middle[0]).to_numpy()
     ax.plot(rows[along], moved, "o", color=REAL, ms=3, label="measured")
-    ax.set(xscale="log", xlabel=along, ylabel="loss")
+    log_axes(ax).set(xlabel=along, ylabel="loss")
     ax.legend(frameon=False, fontsize=8, labelcolor=INK)
     return svg_of(ax.figure)
 
