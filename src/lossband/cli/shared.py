@@ -219,6 +219,7 @@ def find_law(name: str | None) -> "str | Law | None":
     if not Path(path).is_file():
         raise InputError(f"there is no file {path!r}.", "Give your law as file.py:name.")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    assert spec is not None and spec.loader is not None  # the name ends in .py
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, attribute):

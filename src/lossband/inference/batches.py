@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import numpy as np
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from .sampler import Sampler
 
     Job = tuple[list[Problem], int, Sampler, int]
+    # of a fit: statistics, what is kept of the draws, what was found at the mode, draws from the prior
+    Parts = tuple[dict[str, np.ndarray], tuple[Any, ...], dict[str, Any], dict[str, np.ndarray]]
 
 
 # of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
@@ -97,7 +100,7 @@ def _fits(
     Those of one model and one size run together, and those in the folder are read.
     """
     options = sampler, seed
-    paths = [folder and Path(folder) / f"{_name(problem, options)}.nc" for problem in problems]
+    paths = [Path(folder) / f"{_name(problem, options)}.nc" if folder else None for problem in problems]
     fits = [_kept(*each) for each in zip(paths, problems, strict=True)]
     chunks = list(_chunks(problems, fits, batch, whole=executor is not None))
     with _bar(progress, len(chunks) * (1 if executor else _num_steps(sampler))) as bar:
@@ -105,10 +108,10 @@ def _fits(
         for (chunk, _), fitted in zip(chunks, _run(executor, jobs, bar), strict=True):
             for i, fit in zip(chunk, fitted, strict=True):
                 fits[i] = fit
-                if folder:
-                    Path(folder).mkdir(parents=True, exist_ok=True)
-                    Posterior.of(fit).save(paths[i])
-    return fits
+                if path := paths[i]:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    Posterior.of(fit).save(path)
+    return cast("list[Fit]", fits)  # each that was not kept is in one chunk
 
 
 def fit_weights(fits: Mapping[str, Fit]) -> dict[str, float]:
@@ -166,7 +169,7 @@ def _run(executor: TakesJobs | None, jobs: Sequence[Job], bar: tqdm) -> Iterator
     """
     if executor is None and len(jobs) > 1 and jax.default_backend() == "cpu":
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            yield from pool.map(lambda job: fit_chunk(*job, bar), jobs)
+            yield from pool.map(functools.partial(_here, bar), jobs)
         return
     if executor is None:
         yield from (fit_chunk(*job, bar) for job in jobs)
@@ -181,6 +184,10 @@ def _run(executor: TakesJobs | None, jobs: Sequence[Job], bar: tqdm) -> Iterator
             result = fit_chunk(*job)
         bar.update()
         yield result
+
+
+def _here(bar: tqdm, job: Job) -> list[Fit]:
+    return fit_chunk(*job, bar)
 
 
 def _submit(executor: TakesJobs, job: Job) -> Future[list[Fit]]:
@@ -260,8 +267,8 @@ def _sample(problems: list[Problem], wanted: int, sampler: Sampler, seed: int, b
         blocks = _nuts(draw, runs, measured, chains, sampler, bar)
     else:
         count = num_chains * num_samples
-        proposals = map(np.asarray, propose(runs, measured, chains, number, count=count))
-        found, blocks = _laplace(*proposals, found, (num_chains, num_samples), seed)
+        draws, weights, heights = map(np.asarray, propose(runs, measured, chains, number, count=count))
+        found, blocks = _laplace(draws, weights, heights, found, (num_chains, num_samples), seed)
     bar.set_description("finishing")
     kept = [finish(runs, measured, chains.breadth, block["position"], block["weights"]) for block in blocks]
     stats, kept = jax.tree.map(
@@ -271,7 +278,7 @@ def _sample(problems: list[Problem], wanted: int, sampler: Sampler, seed: int, b
     each = jax.tree.map(np.asarray, (stats, kept, found, prior))
     with TRACING:
         return [
-            _fit(p, *jax.tree.map(lambda leaf, i=i: leaf[i], each), seed)
+            _fit(p, *cast("Parts", jax.tree.map(lambda leaf, i=i: leaf[i], each)), seed)
             for i, p in enumerate(problems[:wanted])
         ]
 

@@ -1,7 +1,7 @@
 """What a law is: a NumPyro function of the runs that returns the expected loss, with a name and a source."""
 
 import functools
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from .._cache import remembered
 from .._lazy import numpyro
 from ..errors import InputError, listed, nearest
-from ..runs.arrays import Runs, Unit
+from ..runs.arrays import Array, Runs, Unit
 from .priors import _prior_key, _replacing
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Law:
             )
         return loss
 
-    def at(self, runs: Runs, sites: dict[str, jax.Array]) -> jax.Array:
+    def at(self, runs: Runs, sites: Mapping[str, Array]) -> jax.Array:
         """Expected loss `(row,)` at given coefficients: samples nothing, and outer handlers see no site."""
         with numpyro.handlers.block():
             return numpyro.handlers.substitute(self, sites)(runs)

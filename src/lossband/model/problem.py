@@ -144,8 +144,10 @@ def pose(
     ordered = frame.iloc[order]
     basis = paths.inside(ordered) if paths else np.zeros((len(frame), 0))
     measured = measured_of(ordered, basis, run_effects=model.noise.run, least=least)
-    runs = runs_of(ordered, unit, pad_to=len(measured.mask))
-    problem = Problem(model, frame, unit, paths, order, runs, measured, dict(columns or {}), (*notes, *begun))
+    arrays = runs_of(ordered, unit, pad_to=len(measured.mask))
+    problem = Problem(
+        model, frame, unit, paths, order, arrays, measured, dict(columns or {}), (*notes, *begun)
+    )
     needed = len(coefficients(problem)) + 1
     if len(frame) < needed:
         raise InputError(
@@ -240,7 +242,7 @@ class NewRows:
     @classmethod
     def of(cls, new: RunsLike | NewRows, columns: Mapping[str, str] | None = None) -> NewRows:
         """The rows of a table, or rows that were read before as they are."""
-        return new if isinstance(new, cls) else cls(new, columns)
+        return new if isinstance(new, NewRows) else cls(new, columns)
 
     def checked(self, problem: Problem) -> pd.DataFrame:
         """The frame that a problem's law reads: its inputs, and the clock if the noise needs one."""

@@ -131,9 +131,9 @@ class Comparison:
         """
         a, b = self._pair(pair)
         unit, inputs = self.posterior.problem.unit, self._inputs
-        start = pd.DataFrame([start]) if start is not None else pd.DataFrame([unit.centre])
+        first = pd.DataFrame([unit.centre if start is None else start])
         share = np.linspace(0, 1, PATH)[:, None]
-        ends = [np.log(pd.DataFrame([row])[inputs].to_numpy(float)) for row in (start.iloc[0], before)]
+        ends = [np.log(pd.DataFrame([row])[inputs].to_numpy(float)) for row in (first.iloc[0], before)]
         path = pd.DataFrame(np.exp(ends[0] + share * (ends[1] - ends[0])), columns=inputs)
         order = np.sign(self._law_losses(path, b) - self._law_losses(path, a))
         return float((order != order[:, :1]).any(1).mean())
@@ -143,13 +143,13 @@ class Comparison:
         return [name for name in self.posterior.law.inputs if name != "recipe"]
 
     def _pair(self, pair: Sequence[str] | None) -> tuple[str, str]:
-        pair = tuple(pair or self.names[:2])
-        if len(pair) != 2 or not set(pair) <= set(self.names):
+        names = tuple(pair or self.names[:2])
+        if len(names) != 2 or not set(names) <= set(self.names):
             raise InputError(
-                f"pair= got {pair!r}; expected two of {listed(self.names)}.",
+                f"pair= got {names!r}; expected two of {listed(self.names)}.",
                 "Leave it out for the first two.",
             )
-        return pair
+        return names
 
     def _new(self, new: Rows, name: str) -> NewRows:
         """The rows as a recipe's, read once."""
@@ -222,7 +222,7 @@ def compare_recipes(
 def _labelled(table: pd.DataFrame, name: str, number: float) -> pd.DataFrame:
     """A recipe's table with its number, and run labels that no other recipe has."""
     table = table.assign(recipe=number, family=name)
-    run = table["run"].astype(str) if "run" in table else pd.Series(map(str, range(len(table))))
+    run = table["run"].astype(str) if "run" in table else pd.Series([str(row) for row in range(len(table))])
     return table.assign(run=name + "/" + run)
 
 

@@ -6,14 +6,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from .. import score
 from ..laws.priors import prior_spec
 from ..model.problem import NewRows, Problem, coefficients
-from .forecast import Draws, draw_losses, law_losses, log_densities
+from .forecast import NOTHING, Draws, draw_losses, law_losses, log_densities
 from .health import Health
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ class Fit:
 
         scalars = {name: value for name, value in self.sites.items() if np.ndim(value) == 2}
         tree = arviz_base.from_dict({"posterior": scalars})
-        table = arviz_stats.summary(tree, ci_prob=level, ci_kind="eti", round_to="none")
+        about = dict(ci_prob=level, ci_kind="eti", round_to="none")
+        table: pd.DataFrame = cast(Any, arviz_stats).summary(tree, **about)  # the stubs hide it
         table.insert(0, "median", [np.median(scalars[name]) for name in table.index])
         first = [c for c in ("r_hat", "ess_bulk", "ess_tail") if c in table]
         return table[first + [c for c in table if c not in first]]
@@ -150,7 +151,7 @@ def first_curve(fit: Fit) -> np.ndarray:
 
     What tells a law from another of its name.
     """
-    first = Draws({name: value[:1] for name, value in fit.draws.sites.items()}, None, None)
+    first = Draws({name: value[:1] for name, value in fit.draws.sites.items()}, *NOTHING)
     return law_losses(fit.problem, first, fit.problem.frame)[0]
 
 

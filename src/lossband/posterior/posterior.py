@@ -155,14 +155,14 @@ class Posterior(Forecast):
         level = level_of(level)
         tables = {name: fit.summary(level=level) for name, (_, fit) in self.mixed.items()}
         if len(tables) == 1:
-            return Table(next(iter(tables.values())), str(self.health))
+            return Table(next(iter(tables.values())), health=str(self.health))
         cite = f"cite the coefficients of {self.cited!r} as the law's"
         if self.parts[self.cited][1].exact:
             cite += (
                 ": it takes the law as exact, as published fits do; with a drift they are those of a trend "
                 "that the loss need not follow"
             )
-        return Table(pd.concat(tables, names=["fit", "site"]), f"{self.health}\n{cite}.")
+        return Table(pd.concat(tables, names=["fit", "site"]), health=f"{self.health}\n{cite}.")
 
     def draws(
         self, new: RunsLike | NewRows, *, kind: Kind = "observation", columns: Mapping[str, str] | None = None
@@ -226,7 +226,9 @@ class Posterior(Forecast):
         """
         from ..planning.allocation import allocate  # the one upward import: see tests/test_imports.py
 
-        options = dict(cost=cost, inference_tokens=inference_tokens, bounds=bounds, at=at, levels=levels)
+        options: dict[str, Any] = dict(
+            cost=cost, inference_tokens=inference_tokens, bounds=bounds, at=at, levels=levels
+        )
         return allocate(self, flops, **options)
 
     @cached_property
@@ -365,10 +367,15 @@ class Table(pd.DataFrame):
     """A summary table that prints its diagnostics first."""
 
     _metadata = ["health"]
+    if TYPE_CHECKING:  # the stubs of pandas would have `__new__` decide the arguments
+
+        def __new__(cls, data: Any = None, health: str = "", **kwargs: Any) -> Table:
+            """As `__init__`."""
+            ...
 
     def __init__(self, data: Any = None, health: str = "", **kwargs: Any) -> None:
         """The table of `data`, with `health` to be printed above it."""
-        super().__init__(data, **kwargs)
+        super().__init__(data, **kwargs)  # pyright: ignore[reportCallIssue]  # the stubs have `__new__` alone
         self.health = health
 
     def __str__(self) -> str:
