@@ -1,6 +1,7 @@
 """Imports point down, heavy ones wait, and the public names are what they say."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -192,6 +193,18 @@ PUBLIC_MODULES = {"datasets", "laws", "model", "plot", "score"}
 @pytest.mark.parametrize("name", lossband.__all__)
 def test_every_public_name_is_there(name):
     assert isinstance(getattr(lossband, name), ModuleType) or name not in PUBLIC_MODULES
+
+
+def test_editors_see_the_same_names_from_the_same_places():
+    found = {}
+    for node in ast.parse((SOURCE / "__init__.pyi").read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                assert alias.name == alias.asname, "only `name as name` is public in a stub"
+                home = importlib.import_module(f"lossband.{node.module}" if node.module else "lossband")
+                found[alias.name] = getattr(home, alias.name)
+    assert found == {name: getattr(lossband, name) for name in lossband.__all__}
+    assert (SOURCE / "py.typed").exists()
 
 
 def test_a_name_that_is_not_public_is_refused():

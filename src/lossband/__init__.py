@@ -14,8 +14,9 @@ The package from top to bottom, imports pointing down:
 """
 
 import importlib
+from typing import Any
 
-_HOME = {
+_HOME = {  # a name more here is a name more in __init__.pyi
     "Average": "posterior.posterior",
     "Backtest": "evaluation.backtest",
     "BenchmarkResult": "evaluation.benchmark",
@@ -56,7 +57,7 @@ __all__ = sorted([*_HOME, *_MODULES])
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: `import lossband` itself costs nothing."""
     if name in _MODULES:
         return importlib.import_module(f".{name}", __name__)

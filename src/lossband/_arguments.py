@@ -9,6 +9,8 @@ from typing import Any
 from .errors import InputError, listed
 
 MAX_SEED = 2**32 - 1
+INTEGRAL: Any = Integral  # to checkers these abstract classes have no operators
+REAL: Any = Real
 
 
 def whole(name: str, value: Any, *, least: int = 1, most: float = 2**31 - 1) -> int:
@@ -17,7 +19,7 @@ def whole(name: str, value: Any, *, least: int = 1, most: float = 2**31 - 1) -> 
     Raises:
         InputError: anything else, or one outside `least` to `most`.
     """
-    if isinstance(value, Integral) and not isinstance(value, bool) and least <= value <= most:
+    if isinstance(value, INTEGRAL) and not isinstance(value, bool) and least <= value <= most:
         return int(value)
     raise InputError(
         f"{name}= got {value!r}; expected a whole number above {least - 1}"
@@ -28,7 +30,7 @@ def whole(name: str, value: Any, *, least: int = 1, most: float = 2**31 - 1) -> 
 
 def seed_of(value: Any) -> int:
     """A seed as an int: a whole number from 0 to 2^32 - 1."""
-    if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= value <= MAX_SEED:
+    if isinstance(value, INTEGRAL) and not isinstance(value, bool) and 0 <= value <= MAX_SEED:
         return int(value)
     raise InputError(
         f"seed= got {value!r}; expected a whole number from 0 to {MAX_SEED}.", "Leave it out for 0."
@@ -66,7 +68,7 @@ def _float(value: Any) -> float:
 
 def level_of(value: Any, name: str = "level") -> float:
     """A probability between 0 and 1, such as the level of an interval."""
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 < value < 1:
+    if isinstance(value, REAL) and not isinstance(value, bool) and 0 < value < 1:
         return float(value)
     raise InputError(f"{name}= has {short(value)}; expected numbers between 0 and 1.", "A 90 % band is 0.9.")
 

@@ -95,7 +95,7 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def keep(path: Path, content: bytes) -> None:
+def keep(path: Path, content: bytes | bytearray) -> None:
     """Write beside and move, so that nobody reads half a file; then make room.
 
     What cannot be written is not kept: a warning says so.

@@ -122,5 +122,5 @@ def _hinted(error: OSError, path: str | os.PathLike) -> OSError:
     hint = HINTS.get(error.errno or 0, "Write to another place.")
     said = f"{error.strerror or error}; nothing was written, and a file that was there is as it was. {hint}"
     again = OSError(error.errno or errno.EIO, said, str(path))
-    again.hint = hint
+    again.hint = hint  # pyright: ignore[reportAttributeAccessIssue]  # an OSError with one attribute more
     return again

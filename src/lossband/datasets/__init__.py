@@ -99,10 +99,12 @@ def _local_path(name: str) -> Path | None:
 
 
 def _local(name: str) -> pd.DataFrame:
-    frame = pd.read_csv(_local_path(name))
+    path = _local_path(name)
+    assert path is not None
+    frame = pd.read_csv(path)
     if fingerprint(frame) != registry()[name]["fingerprint"]:
         raise InputError(
-            f"{_local_path(name)} is not the registered table {name!r}: its fingerprint differs.",
+            f"{path} is not the registered table {name!r}: its fingerprint differs.",
             "Restore the file, unset LOSSBAND_DATA, or load your own table by its path.",
         )
     return frame

@@ -54,7 +54,7 @@ def fetch(name: str, about: dict[str, Any], *, again: bool = False) -> list[Path
     return paths
 
 
-def _download(url: str, path: str, _: object) -> None:
+def _download(url: str, path: Any, _: object) -> None:
     """Pooch's own downloader leaves the connection of a missing file open."""
     import requests
 

@@ -261,7 +261,7 @@ def _hidden(table: pd.DataFrame, by: str, cut: float, is_share: bool) -> np.ndar
                 "stay on each side.",
                 f"Hide between 1 and {len(values) - 1}.",
             )
-        mask = (largest >= values[-count]).to_numpy()
+        mask = (largest >= values[-int(count)]).to_numpy()
     if mask.all() or not mask.any():
         raise InputError(
             f"the cut-off {cut!r} by {by!r} hides {mask.sum()} of {len(mask)} rows.", "Choose another."

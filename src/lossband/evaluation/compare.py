@@ -123,7 +123,8 @@ def compare(
         notes.setdefault(name, []).append(
             Note("refits", f"{count} refits have an R-hat above 1.05: its scores are rough.")
         )
-    table["notes"] = [tuple(notes.get(name, ())) for name in table.index]
+    said = [tuple(notes.get(name, ())) for name in table.index]
+    table["notes"] = pd.Series(said, index=table.index, dtype=object)
     table.attrs["notes"] = [*about, *_fold_notes(plans, folds)]
     return table.sort_values("weight", ascending=False, kind="stable")
 
@@ -193,7 +194,8 @@ def averaged_many(
     """
     laws = laws if isinstance(laws, dict) else {name: {"law": name} for name in laws}
     sets = [{name: pose(table, least=least, **model) for name, model in laws.items()} for table in tables]
-    sampler, options = Sampler(num_warmup, num_samples), dict(seed=seed, batch=batch, progress=progress)
+    sampler = Sampler(num_warmup, num_samples)
+    options: dict[str, Any] = dict(seed=seed, batch=batch, progress=progress)
     fitted = {name: sample([problems[name] for problems in sets], sampler, **options) for name in laws}
     posteriors = [{name: fitted[name][i] for name in laws} for i in range(len(sets))]
     kept = [_healthy(each) for each in posteriors]

@@ -117,7 +117,7 @@ def _thresholds(log_compute: np.ndarray) -> list[float]:
 def _enough(problem: Problem, kept: np.ndarray) -> bool:
     """Whether the rows of a mask are enough to fit a problem's law."""
     frame = problem.frame[kept]
-    varied = all(np.log10(frame[name]).round(2).nunique() >= 3 for name in problem.model.law.varied)
+    varied = all(len(np.unique(np.log10(frame[name]).round(2))) >= 3 for name in problem.model.law.varied)
     return len(frame) >= max(8, 2 * len(coefficients(problem))) and varied
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import numpy as np
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from .sampler import Sampler
 
     Job = tuple[list[Problem], int, Sampler, int]
+    # of a fit: statistics, what is kept of the draws, what was found at the mode, draws from the prior
+    Parts = tuple[dict[str, np.ndarray], tuple[Any, ...], dict[str, Any], dict[str, np.ndarray]]
 
 
 # of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
@@ -101,7 +103,7 @@ def _fits(
     Those of one model and one size run together, and those in the folder are read.
     """
     options = sampler, seed
-    paths = [folder and Path(folder) / f"{_name(problem, options)}.nc" for problem in problems]
+    paths = [Path(folder) / f"{_name(problem, options)}.nc" if folder else None for problem in problems]
     fits = [_kept(*each) for each in zip(paths, problems, strict=True)]
     chunks = list(_chunks(problems, fits, batch, whole=executor is not None))
     with _bar(progress, len(chunks) * (1 if executor else _num_steps(sampler))) as bar:
@@ -193,6 +195,10 @@ def _run(executor: TakesJobs | None, jobs: Sequence[Job], bar: tqdm) -> Iterator
             future.cancel()
 
 
+def _here(bar: tqdm, job: Job) -> list[Fit]:
+    return fit_chunk(*job, bar)
+
+
 def _submit(executor: TakesJobs, job: Job) -> Future[list[Fit]]:
     """The job's future; one that fails as the executor did, if it takes no more jobs."""
     try:
@@ -271,8 +277,8 @@ def _sample(problems: list[Problem], wanted: int, sampler: Sampler, seed: int, b
         blocks = _nuts(draw, runs, measured, chains, sampler, bar)
     else:
         count = num_chains * num_samples
-        proposals = map(np.asarray, propose(runs, measured, chains, number, count=count))
-        found, blocks = _laplace(*proposals, found, (num_chains, num_samples), seed)
+        draws, weights, heights = map(np.asarray, propose(runs, measured, chains, number, count=count))
+        found, blocks = _laplace(draws, weights, heights, found, (num_chains, num_samples), seed)
     bar.set_description("finishing")
     kept = [finish(runs, measured, chains.breadth, block["position"], block["weights"]) for block in blocks]
     stats, kept = jax.tree.map(
@@ -282,7 +288,7 @@ def _sample(problems: list[Problem], wanted: int, sampler: Sampler, seed: int, b
     each = jax.tree.map(np.asarray, (stats, kept, found, prior))
     with TRACING:
         return [
-            _fit(p, *jax.tree.map(lambda leaf, i=i: leaf[i], each), seed)
+            _fit(p, *cast("Parts", jax.tree.map(lambda leaf, i=i: leaf[i], each)), seed)
             for i, p in enumerate(problems[:wanted])
         ]
 

@@ -32,8 +32,6 @@ from .._lazy import Later, dist, numpyro
 from .breadth import Breadth
 
 if TYPE_CHECKING:
-    from numpyro.distributions.transforms import Transform
-
     from ..model.loss_model import LossModel
     from ..model.measured import Measured
     from ..runs.arrays import Runs
@@ -63,7 +61,7 @@ class Space:
         sites = {name: site for name, site in trace.items() if is_latent(site)}
         return cls(model, runs, measured, sites, breadth)
 
-    def transform(self, name: str) -> Transform:
+    def transform(self, name: str) -> Any:
         """The bijection from the reals to the support of a site."""
         return dist.biject_to(self.sites[name]["fn"].support)
 

@@ -16,6 +16,7 @@ from ..model.problem import pose
 from ..runs.arrays import double
 from .batches import sample
 from .executors import usable
+from .options import ManyOptions
 from .programs import compiled
 from .sampler import Sampler
 from .store import keep_compiled
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from ..model.problem import Problem
     from ..posterior.posterior import Posterior
     from ..runs.table import RunsLike
-    from .options import ManyOptions, TakesJobs
+    from .options import TakesJobs
     from .sampler import Method
 
 
@@ -78,8 +79,15 @@ def fit(
     Raises:
         InputError: unusable input, with the rows, what was expected, and what to do.
     """
-    options: ManyOptions = dict(
-        num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains, seed=seed, method=method
+    options = ManyOptions(
+        noise=noise,
+        drift=drift,
+        num_warmup=num_warmup,
+        num_samples=num_samples,
+        num_chains=num_chains,
+        seed=seed,
+        method=method,
+        progress=progress,
     )
     options |= dict(noise=noise, drift=drift, progress=progress, population=population)
     return fit_many([runs], law, columns=columns, **options)[0]
@@ -166,7 +174,11 @@ def fit_many(
     fitted = sample(
         [each for each in found if not isinstance(each, InputError)],
         sampler,
-        **dict(seed=seed, progress=progress, batch=batch, executor=executor, folder=folder),
+        seed=seed,
+        progress=progress,
+        batch=batch,
+        executor=executor,
+        folder=folder,
     )
     fitted = iter(fitted)
     return [each if isinstance(each, InputError) else next(fitted) for each in found]

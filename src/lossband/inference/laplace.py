@@ -57,7 +57,7 @@ def correct(log_weights: np.ndarray, shape: tuple[int, int], seed: int) -> tuple
         positions among the draws, of `shape` (chain, draw); the Pareto k of the weights (below 0.7 they can
         be trusted); and the effective number of draws.
     """
-    from arviz_stats.base import array_stats
+    from arviz_stats.base.array import array_stats
 
     log_weights = np.where(np.isfinite(log_weights), log_weights, -1e10)  # off the support: no weight
     smoothed, k = array_stats.psislw(-log_weights)  # takes log likelihoods: minus log weights

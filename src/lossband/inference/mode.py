@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..runs.arrays import Runs
 
     Climbed = tuple["Place", Measured]
+    Stepped = tuple["Place", jax.Array, jax.Array | float]
 
 
 ROUND = 8  # damped Newton steps in a round
@@ -87,7 +88,7 @@ def widened(
     return wide, wide.narrowed(mode), factor.at[others].set(rows)
 
 
-def _climb(space: Space, start: jax.Array) -> tuple[Climbed, jax.Array]:
+def _climb(space: Space, start: jax.Array) -> tuple[Climbed, jax.Array | float]:
     """Newton's method in rounds.
 
     Heavy tails enter after the first ones, by ECM, and in closed form in the last, where they have one.
@@ -101,7 +102,7 @@ def _climb(space: Space, start: jax.Array) -> tuple[Climbed, jax.Array]:
     climbing = replace(space, model=replace(model, climbing=model.heavy_tailed))
     shape = shape_of(climbing)
 
-    def round_(carry: Climbed, robust: jax.Array) -> tuple[Climbed, jax.Array]:
+    def round_(carry: Climbed, robust: jax.Array) -> tuple[Climbed, jax.Array | float]:
         place, measured = carry
         if model.heavy_tailed:
             values = space.constrained(place.point)
@@ -160,9 +161,7 @@ def newton(
     """
     dim = len(start)
 
-    def step(
-        carry: tuple[Place, jax.Array, jax.Array], _: None
-    ) -> tuple[tuple[Place, jax.Array, jax.Array], None]:
+    def step(carry: Stepped, _: None) -> tuple[Stepped, None]:
         best, trial, damping = carry
         here = shape(trial, measured)
         better = here.height < best.height

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ..model.loss_model import LossModel
     from ..model.measured import Measured
     from ..runs.arrays import Runs
+
+    Moving = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]
 
 
 # acceptance probability the step size is tuned to; at .95 a draw in thousands diverges, at .9 one in hundreds
@@ -142,7 +144,7 @@ def advance(
     draws = drawn["position"]
     every = draws if axis is None else jax.lax.all_gather(draws, axis, tiled=True)
     centre, factor = _rewhitened(chains, every, adapt >= WHITEN)
-    moved = Chains(*moved, centre, factor, chains.breadth)
+    moved = Chains(*cast("Moving", moved), centre, factor, chains.breadth)
     smallest = jnp.nanmin(moved.log_step)  # one chain that is lost stops no other
     smallest = smallest if axis is None else jax.lax.pmin(smallest, axis)
     return replace(moved, log_step=jnp.where(adapt >= TUNE, smallest, moved.log_step)), drawn

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 from jax.sharding import AxisType
@@ -123,7 +123,8 @@ def compiled(
         return jax.vmap(finish)(runs, measured, breadth, positions, weights)
 
     tables, chains, every = P("table"), P("table", "chain"), P()
-    moving = Chains(*[chains] * 6, centre=tables, factor=tables, breadth=tables)
+    # places of arrays in place of the arrays
+    moving = cast(Any, Chains)(*[chains] * 6, centre=tables, factor=tables, breadth=tables)
     kept = functools.partial(stored, identity=identity)
     on = functools.partial(_on, devices)
     return (
@@ -174,7 +175,7 @@ def computed(model: LossModel, size: Size) -> str | None:
     plain = tails and type(model.noise) is Noise and type(model.drift) in (Drift, type(None))
     if plain and (code := model.law.code):  # tracing takes longer than sampling
         return digest(code, repr((form, shapes, model.noise, model.drift, model.known_errors)))
-    ours = model.law.curve.__module__.startswith(__package__)
+    ours = model.law.curve.__module__.startswith(f"{__package__}")
 
     def everything(runs: Runs, measured: Measured, key: jax.Array) -> tuple[Any, ...]:
         space = Space.of(model, runs, measured)

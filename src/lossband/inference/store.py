@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from jax.export import Exported
-    from jax.extend.core import ClosedJaxpr
+    from jax.extend.core import ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]  # public in JAX
 
 
 TRACING = threading.RLock()  # NumPyro has one stack of handlers for all threads: one may run models at a time
@@ -63,7 +63,7 @@ def stored(
         with TRACING:  # of several threads one compiles, and the others wait for it
             if form not in ready:
                 program = functools.partial(jitted, **fixed)
-                if kept:
+                if kept and identity is not None:
                     # no weak types: the store does not keep them, and a result that is an argument again must
                     # find its program
                     kinds = jax.tree.map(

@@ -5,6 +5,7 @@ r"""Recipes: one law for several recipes at once, whose coefficients differ by f
 w is 0 where the recipes share a coefficient, small where they are pooled, large where each has its own.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
@@ -45,7 +46,7 @@ class PerRecipe:
 
 
 def per_recipe(
-    base: Law, count: int, *, pool: float, floor: float, apart: dict[str, float] | None = None
+    base: Law, count: int, *, pool: float, floor: float, apart: Mapping[str, float] | None = None
 ) -> Law:
     """The `Law` of several recipes.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import jax
 import numpy as np
@@ -91,7 +91,7 @@ def _inputs_read(curve: Callable[[Runs], jax.Array], frame: "pd.DataFrame") -> t
     """The columns that a user's function reads, found by running it once on the frame."""
     watch = _Watch(frame)
     with double(), numpyro.handlers.seed(rng_seed=0):
-        curve(watch)
+        curve(cast(Runs, watch))
     if not watch.read:
         raise InputError(
             f"the law {getattr(curve, '__name__', curve)!r} reads no column of the table (it has "

@@ -104,7 +104,7 @@ def _rest(
         plan = read_runs(schedule)
         plan = pd.DataFrame({clock: numbers(plan, clock), "lr": numbers(plan, "lr", zero=True)})
         plan = plan.sort_values(clock).drop_duplicates(clock)
-        until = plan[clock].iloc[-1] if until is None else until
+        until = float(plan[clock].iloc[-1]) if until is None else until
         if "lr" not in table:
             if plan[clock].iloc[0] > table[clock].iloc[0]:
                 raise InputError(

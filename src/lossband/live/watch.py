@@ -86,8 +86,7 @@ def watch(
     """
     if target is not None:
         target = number("target", target, "a loss above 0", "Give one: target=3.2.", above=0)
-    counts = dict(num_warmup=num_warmup, num_samples=num_samples, num_chains=num_chains, method=method)
-    sampler, seed = Sampler(**counts), seed_of(seed)
+    sampler, seed = Sampler(num_warmup, num_samples, num_chains, method), seed_of(seed)
     ask = prepare(
         runs, until, schedule=schedule, earlier=earlier, target=target, columns=columns, drift=drift
     )
@@ -139,7 +138,9 @@ class Outlook(Forecast):
     @property
     def clock(self) -> str:
         """The column that time is counted in: "tokens" or "step"."""
-        return clock_of(self.ahead)
+        clock = clock_of(self.ahead)
+        assert clock is not None  # a log without one is refused
+        return clock
 
     def draws(
         self,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import jax
     import pandas as pd
 
-    from ..runs.arrays import Unit
+    from ..runs.arrays import Array, Unit
 
 
 CELLS = 16  # pieces of a path inside the data, or one between each two levels where there are fewer
@@ -187,6 +187,7 @@ class Drift(AbstractDrift):
 
     def sample_scales(self) -> dict[str, jax.Array]:
         """Sample `tau`, the drift's one free scale."""
+        assert self.tau is not None  # such a drift is not a part of what is fitted
         prior = dist.LogNormal(jnp.log(self.tau[0]), self.tau[1])
         return {"tau": numpyro.sample("tau", prior, infer={"scale": "drift"})}
 
@@ -251,7 +252,7 @@ class Paths(BoundDrift):
     drift: the priors of what lies beyond.
     """
 
-    centre: dict[str, float]
+    centre: Mapping[str, Array | float]
     knots: dict[str, np.ndarray]
     spread: float
     top: float

@@ -213,7 +213,7 @@ def _half_solve(root: jax.Array | Turned, b: jax.Array, *, transposed: bool = Fa
 class Likelihood(LogLoss, dist.Distribution):
     """A `LogLoss` that NumPyro can sample from and observe."""
 
-    support = dist.constraints.real_vector
+    support = dist.constraints.real_vector  # pyright: ignore[reportAssignmentType]  # as in NumPyro itself
     pytree_data_fields = ("location", "reach", "scales", "measured")
     pytree_aux_fields = ("noise", "known_errors", "mixed")
 

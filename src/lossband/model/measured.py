@@ -30,17 +30,15 @@ class Measured:
     """
 
     log_loss: jax.Array
-    log_loss_se: jax.Array  # known standard error of ln loss, 0 where none is given
-    mask: jax.Array  # 1 for a measurement, 0 for padding
-    gap: jax.Array  # ln time since the row before it in the run; FAR at the first
-    mixture: jax.Array  # lambda: precision of the row over the typical one, the Student-t's scale mixture
-    drift: jax.Array  # (row, k) the drift's basis, see drift.py
-    effect: jax.Array  # (row, run) 1 for the row's run; no columns for a model without run effects
-    gram: jax.Array  # (k + run, k + run) loadings' mixture-weighted inner products
-    axes: jax.Array  # (k, k) the Gram matrix's eigenvectors, in columns, and
-    lengths: (
-        jax.Array
-    )  # (k,) its eigenvalues; without run effects, where they save a factorisation at each step
+    log_loss_se: Array  # known standard error of ln loss, 0 where none is given
+    mask: Array  # 1 for a measurement, 0 for padding
+    gap: Array  # ln time since the row before it in the run; FAR at the first
+    mixture: Array  # lambda: precision of the row over the typical one, the Student-t's scale mixture
+    drift: Array  # (row, k) the drift's basis, see drift.py
+    effect: Array  # (row, run) 1 for the row's run; no columns for a model without run effects
+    gram: Array  # (k + run, k + run) loadings' mixture-weighted inner products
+    axes: Array  # (k, k) the Gram matrix's eigenvectors, in columns, and
+    lengths: Array  # (k,) its eigenvalues; without run effects, where they save a factorisation at each step
 
     @property
     def loadings(self) -> jax.Array:
@@ -50,7 +48,8 @@ class Measured:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Rows, pieces of the drift and slots of runs, padding counted."""
-        return (*self.drift.shape, self.effect.shape[1])
+        rows, pieces = self.drift.shape
+        return rows, pieces, self.effect.shape[1]
 
 
 def measured_of(

@@ -244,7 +244,7 @@ class NewRows:
     @classmethod
     def of(cls, new: RunsLike | NewRows, columns: Mapping[str, str] | None = None) -> NewRows:
         """The rows of a table, or rows that were read before as they are."""
-        return new if isinstance(new, cls) else cls(new, columns)
+        return new if isinstance(new, NewRows) else cls(new, columns)
 
     def checked(self, problem: Problem) -> pd.DataFrame:
         """The frame that a problem's law reads: its inputs, and the clock if the noise needs one."""

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..runs.arrays import Array
+
 STEP = 0.5  # of ln lambda, in the trapezoidal rule over the Student-t's scale mixture
 LOG_MIXTURE = np.arange(-16.0, 3.5, STEP)  # ln lambda: Gamma(2, 2) has no weight beyond
 NODES = 96  # of the quadrature over a normal that stands beside other tails
@@ -103,7 +105,7 @@ class StudentT(Tails):
         to within 1e-6 as far out as 300 scales.
         """
 
-        def add(total: jax.Array, log_lambda: jax.Array) -> tuple[jax.Array, None]:
+        def add(total: jax.Array, log_lambda: Array) -> tuple[jax.Array, None]:
             weight = jnp.log(self.nu**2 / 4 * STEP) + 2 * log_lambda - self.nu / 2 * jnp.exp(log_lambda)
             normal = _log_normal(residual, scale**2 * jnp.exp(-log_lambda) + variance)
             return jnp.logaddexp(total, weight + normal), None

@@ -62,7 +62,7 @@ class Cost:
         return jnp.where(low > -70.0, jnp.exp(low), 0.0)
 
 
-def find_cost(wanted: CostLike, inference_tokens: float, looped: bool) -> Cost:
+def find_cost(wanted: CostLike | str, inference_tokens: float, looped: bool) -> Cost:
     """The `Cost` that a user means: None for 6NDT where the law has loops and 6ND where it has none."""
     inference_tokens = number(
         "inference_tokens", inference_tokens, "0 or more", "Leave it out for none.", above=0, zero=True

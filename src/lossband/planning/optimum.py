@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..model.problem import Problem
     from ..posterior.forecast import Draws
     from ..posterior.posterior import Posterior
-    from ..runs.arrays import Unit
+    from ..runs.arrays import Array, Unit
     from .cost import Cost
 
 
@@ -83,7 +83,11 @@ def optima(
 
 
 def _grid(
-    spend: Cost, budget: float, ratio: float, loops: np.ndarray, limits: Mapping[str, tuple[float, float]]
+    spend: Cost,
+    budget: float,
+    ratio: Array | float,
+    loops: np.ndarray,
+    limits: Mapping[str, tuple[float, float]],
 ) -> np.ndarray:
     """Ln N, `(size,)`.
 

@@ -189,7 +189,7 @@ class Comparison:
                 f"pair= got {pair!r}; expected two of {listed(self.names)}.",
                 "Leave it out for the first two.",
             )
-        return pair
+        return pair[0], pair[1]
 
     def _new(self, new: Rows, name: str) -> NewRows:
         """The rows as a recipe's, read once."""
@@ -269,7 +269,7 @@ def compare_recipes(
 def _labelled(table: pd.DataFrame, name: str, number: float) -> pd.DataFrame:
     """A recipe's table with its number, and run labels that no other recipe has."""
     table = table.assign(recipe=number, family=name)
-    run = table["run"].astype(str) if "run" in table else pd.Series(map(str, range(len(table))))
+    run = table["run"].astype(str) if "run" in table else pd.Series([str(row) for row in range(len(table))])
     return table.assign(run=name + "/" + run)
 
 

@@ -12,7 +12,7 @@ from .style import LABELS, REAL, Axes, draw_bands, legend_above, short
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..posterior.forecast import Forecast
+    from ..posterior.bands import Forecast
 
 
 def curve(

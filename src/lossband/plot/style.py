@@ -11,10 +11,10 @@ from ..posterior.bands import named
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+else:
+    Axes = Any  # matplotlib is imported inside functions only
 
-
-# matplotlib.axes.Axes: the library is imported inside functions only
-Axes = Any
 REAL, PRED = "#0b5394", "#d95f02"  # told apart with any colour vision, and by line style in grey
 MARKERS = "osD^vPX*"
 LABELS = {

@@ -124,6 +124,8 @@ class Forecast(abc.ABC):
     training rows.
     """
 
+    problem: Problem
+
     @abc.abstractmethod
     def draws(
         self, new: RunsLike | NewRows, *, kind: Kind = "observation", columns: Mapping[str, str] | None = None
@@ -183,7 +185,7 @@ class Forecast(abc.ABC):
         self,
         new: RunsLike | NewRows,
         *,
-        below: float,
+        below: float | Sequence[float] | np.ndarray | pd.Series,
         kind: Kind = "observation",
         columns: Mapping[str, str] | None = None,
     ) -> np.ndarray:
@@ -196,11 +198,11 @@ class Forecast(abc.ABC):
             columns: the user's column names.
         """
         expected = "a loss, or one for each row"
-        below = [number("below", each, expected, "Give one: below=2.3.") for each in items(below)]
+        bounds = [number("below", each, expected, "Give one: below=2.3.") for each in items(below)]
         losses = self.draws(new, kind=kind, columns=columns)
-        if len(below) not in (1, losses.sizes["row"]):
+        if len(bounds) not in (1, losses.sizes["row"]):
             raise InputError(
-                f"below= has {len(below)} losses for {losses.sizes['row']} rows; expected {expected}.",
+                f"below= has {len(bounds)} losses for {losses.sizes['row']} rows; expected {expected}.",
                 "Give one: below=2.3.",
             )
-        return (losses < (below[0] if len(below) == 1 else np.array(below))).mean("sample").to_numpy()
+        return (losses < (bounds[0] if len(bounds) == 1 else np.array(bounds))).mean("sample").to_numpy()

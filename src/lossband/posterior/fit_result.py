@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from .. import score
 from ..laws.priors import prior_spec
 from ..model.problem import NewRows, Problem, coefficients
 from .bands import named
-from .forecast import Draws, draw_losses, law_losses, log_densities
+from .forecast import NOTHING, Draws, draw_losses, law_losses, log_densities
 from .health import Health
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Fit:
 
         scalars = {name: value for name, value in self.sites.items() if np.ndim(value) == 2}
         tree = arviz_base.from_dict({"posterior": scalars})
-        table = arviz_stats.summary(tree, ci_prob=level, ci_kind="eti", round_to="none")
+        table = cast(Any, arviz_stats).summary(tree, ci_prob=level, ci_kind="eti", round_to="none")
         ends = [next(c for c in table if c.startswith("eti") and c.endswith(end)) for end in ("_lb", "_ub")]
         table = table.rename(
             columns=dict(zip(ends, (f"lo_{named(level)}", f"hi_{named(level)}"), strict=True))
@@ -155,7 +155,7 @@ def first_curve(fit: Fit) -> np.ndarray:
 
     What tells a law from another of its name.
     """
-    first = Draws({name: value[:1] for name, value in fit.draws.sites.items()}, None, None)
+    first = Draws({name: value[:1] for name, value in fit.draws.sites.items()}, *NOTHING)
     return law_losses(fit.problem, first, fit.problem.frame)[0]
 
 

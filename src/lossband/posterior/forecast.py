@@ -28,6 +28,8 @@ Kind = Literal["mean", "run", "observation"]
 KINDS: tuple[Kind, ...] = ("mean", "run", "observation")
 BATCH = 64  # draws whose curves are held at once: bounds the memory of a long table
 
+NOTHING = np.zeros((0, 0)), np.zeros((0, 0))  # weights and effects of draws that only the law is asked of
+
 
 @dataclass(frozen=True)
 class Draws:

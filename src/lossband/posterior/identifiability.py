@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import Note
-from .forecast import Draws, law_losses
+from .forecast import NOTHING, Draws, law_losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +69,7 @@ def design_notes(
 def _ratio_notes(frame: pd.DataFrame) -> Iterator[Note]:
     ratio = np.log(frame["tokens"] / frame["params"])
     if np.std(ratio) < 0.05:
-        largest = frame.loc[(frame["tokens"] * frame["params"]).idxmax()]
+        largest = frame.iloc[int((frame["tokens"] * frame["params"]).argmax())]
         yield Note(
             "one-ratio",
             f"all runs have about {np.exp(ratio.mean()):.3g} tokens per parameter: alpha and beta cannot "
@@ -84,11 +84,15 @@ def _run_for(problem: Problem, sites: Mapping[str, np.ndarray], name: str, input
     """The one larger run that would narrow a coefficient most, in words."""
     largest, frame = problem.frame[inputs].max(), problem.frame
     rows = frame.iloc[np.zeros(len(STRETCHES) ** len(inputs) - 1, int)].reset_index(drop=True)
-    rows[inputs] = [
-        largest * np.array(f) for f in itertools.product(STRETCHES, repeat=len(inputs)) if max(f) > 1
-    ]
+    rows[inputs] = np.array(
+        [
+            largest.to_numpy() * np.array(f)
+            for f in itertools.product(STRETCHES, repeat=len(inputs))
+            if max(f) > 1
+        ]
+    )
     flat = {site: np.asarray(value).reshape(-1) for site, value in sites.items() if np.ndim(value) == 2}
-    seen = np.log(law_losses(problem, Draws(flat, None, None), rows))
+    seen = np.log(law_losses(problem, Draws(flat, *NOTHING), rows))
     covariance = np.cov(np.column_stack([np.log(flat[name]), seen]), rowvar=False)
     share = reduction_of(covariance, np.mean(flat["sigma"] ** 2)) / covariance[0, 0]
     best = rows.iloc[int(share.argmax())]

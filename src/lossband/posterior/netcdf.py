@@ -86,7 +86,7 @@ def _built(
     """The posterior of a file's groups and record."""
     mixed, fits = record["mixture"], []
     for number in range(_count(mixed)):
-        part = tree if number == 0 else tree[f"fit_{number}"]
+        part = tree if number == 0 else tree.children[f"fit_{number}"]
         about = json.loads(part.attrs["lossband"]) | {"versions": record["versions"]}
         problem = _posed_again(path, about, _frame_of(part), law, noise, drift)
         fits.append(_fit_of(part, about, problem))
@@ -231,9 +231,9 @@ def _said(priors: Mapping[str, Any]) -> str:
 
 def _fit_of(tree: xarray.DataTree, record: Mapping[str, Any], problem: Problem) -> Fit:
     """The fit whose groups these are; what has no size is not in the file."""
-    sites = {name: value.to_numpy() for name, value in tree["posterior"].data_vars.items()}
+    sites = {str(name): value.to_numpy() for name, value in tree["posterior"].data_vars.items()}
     latent = tree["latent"].data_vars if "latent" in tree.children else {}
-    stats = {name: value.to_numpy() for name, value in tree["sample_stats"].data_vars.items()}
+    stats = {str(name): value.to_numpy() for name, value in tree["sample_stats"].data_vars.items()}
     nothing = np.zeros((*stats["energy"].shape, 0))
     notes = tuple(Note(*note) for note in record["health"]["notes"])
     return Fit(
@@ -243,7 +243,7 @@ def _fit_of(tree: xarray.DataTree, record: Mapping[str, Any], problem: Problem) 
         sites=sites,
         stats=stats,
         log_density=tree["log_likelihood"]["loss"].to_numpy(),
-        prior={n: v.to_numpy()[0] for n, v in tree["prior"].data_vars.items()},
+        prior={str(n): v.to_numpy()[0] for n, v in tree["prior"].data_vars.items()},
         health=Health(**{**record["health"], "notes": notes}),
         seed=record["seed"],
     )

@@ -166,14 +166,14 @@ class Posterior(Forecast):
         level = level_of(level)
         tables = {name: fit.summary(level=level) for name, (_, fit) in self.mixed.items()}
         if len(tables) == 1:
-            return Table(next(iter(tables.values())), str(self.health))
+            return Table(next(iter(tables.values())), health=str(self.health))
         cite = f"cite the coefficients of {self.cited!r} as the law's"
         if self.parts[self.cited][1].exact:
             cite += (
                 ": it takes the law as exact, as published fits do; with a drift they are those of a trend "
                 "that the loss need not follow"
             )
-        return Table(pd.concat(tables, names=["fit", "site"]), f"{self.health}\n{cite}.")
+        return Table(pd.concat(tables, names=["fit", "site"]), health=f"{self.health}\n{cite}.")
 
     def draws(
         self, new: RunsLike | NewRows, *, kind: Kind = "observation", columns: Mapping[str, str] | None = None
@@ -237,7 +237,9 @@ class Posterior(Forecast):
         """
         from ..planning.allocation import allocate  # an upward import: see tests/test_imports.py
 
-        options = dict(cost=cost, inference_tokens=inference_tokens, bounds=bounds, at=at, levels=levels)
+        options: dict[str, Any] = dict(
+            cost=cost, inference_tokens=inference_tokens, bounds=bounds, at=at, levels=levels
+        )
         return allocate(self, flops, **options)
 
     def plot(

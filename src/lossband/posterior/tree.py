@@ -11,7 +11,7 @@ import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -73,7 +73,7 @@ def _along_chains(
 
     every = {name: value for data in datasets for name, value in data.data_vars.items()}
     filled = [
-        data.assign({n: _constant(v, absent.get(n, 0.0)) for n, v in every.items() if n not in data})
+        data.assign({n: _constant(v, absent.get(str(n), 0.0)) for n, v in every.items() if n not in data})
         for data in datasets
     ]
     whole = xarray.concat(filled, "chain", join="outer", fill_value=0.0, data_vars="all", coords="minimal")
@@ -114,7 +114,7 @@ def whole_record(post: Posterior) -> dict[str, Any]:
 def _structure(post: Posterior, numbers: Mapping[int, int]) -> dict[str, Any]:
     """A mixture as plain data, its fits by number."""
     fits = {
-        name: numbers[id(fit)] if id(fit) in numbers else _structure(fit, numbers)
+        name: numbers[id(fit)] if id(fit) in numbers else _structure(cast("Posterior", fit), numbers)
         for name, fit in post.fits.items()
     }
     return {

@@ -139,7 +139,7 @@ def _backtest_of(backtest: Backtest | str | os.PathLike) -> Backtest:
     if isinstance(backtest, Backtest):
         return backtest
     frame = read_runs(backtest)
-    inside = [name for name in frame if str(name).startswith("inside_")]
+    inside = [name for name in map(str, frame) if name.startswith("inside_")]
     if not inside or not {"pit", "crps", "log_score", "bias", "median", "run"} <= set(frame):
         raise InputError(
             f"{backtest} is no backtest of lossband.", "Write one with lossband backtest ... -o FILE.csv."

@@ -46,7 +46,7 @@ def axes(width: float = 3.4, height: float = 2.6) -> Axes:
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    ink = {f"{name}.color": INK for name in ("xtick", "ytick", "text")} | {
+    ink: Any = {f"{name}.color": INK for name in ("xtick", "ytick", "text")} | {
         "axes.edgecolor": INK,
         "axes.labelcolor": INK,
     }
@@ -115,7 +115,7 @@ def _range(values: pd.Series) -> str:
 
 def gaps(table: pd.DataFrame, name: str) -> str:
     """Gap of each curve with its interval: above zero the prediction is too high."""
-    low, high = (next(c for c in table if c.startswith(side)) for side in ("lo_", "hi_"))
+    low, high = (next(c for c in map(str, table) if c.startswith(side)) for side in ("lo_", "hi_"))
     ax = axes(4.8, 0.9 + 0.2 * len(table))
     rows = np.arange(len(table))[::-1]
     ax.axvline(0, color=INK, lw=0.8)

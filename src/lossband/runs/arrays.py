@@ -27,11 +27,11 @@ class Unit:
     the same bands. A forecast keeps the unit of the training rows.
     """
 
-    least: jax.Array  # smallest training loss
-    typical: jax.Array  # median training loss
-    spread: jax.Array  # standard deviation of ln loss over the training rows
-    centre: dict[str, jax.Array]  # input -> geometric mean over the training rows
-    least_input: dict[str, jax.Array]  # input -> smallest training value
+    least: Array | float  # smallest training loss
+    typical: Array | float  # median training loss
+    spread: Array | float  # standard deviation of ln loss over the training rows
+    centre: dict[str, Array | float]  # input -> geometric mean over the training rows
+    least_input: dict[str, Array | float]  # input -> smallest training value
 
 
 @jax.tree_util.register_dataclass
@@ -39,10 +39,10 @@ class Unit:
 class Column:
     """One input of the runs, `(row,)`, in the user's unit; arithmetic and jnp functions use its values."""
 
-    values: jax.Array
-    centre: jax.Array  # geometric mean over the training rows
-    least: jax.Array  # smallest training value
-    typical: jax.Array  # median training loss: the unit of a term's coefficient
+    values: Array
+    centre: Array | float  # geometric mean over the training rows
+    least: Array | float  # smallest training value
+    typical: Array | float  # median training loss: the unit of a term's coefficient
 
     __array_priority__ = 1000  # a numpy number on the left leaves the operation to this class
 
@@ -99,7 +99,7 @@ for _name in (
 class Runs:
     """The table a law reads: `runs.params`, `runs.tokens`, ... are `Column`s of shape `(row,)`."""
 
-    inputs: dict[str, jax.Array]  # name -> (row,)
+    inputs: dict[str, Array]  # name -> (row,)
     unit: Unit
 
     def __getattr__(self, name: str) -> Column:

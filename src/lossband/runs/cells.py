@@ -3,6 +3,7 @@
 import re
 from decimal import Decimal
 from numbers import Integral, Number
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ _THOUSANDS = re.compile(r"\s*[+-]?\d{1,3}(,\d{3})+(\.\d+)?\s*")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+(e[+-]?\d+)?\s*", re.IGNORECASE)
 
 
-def number_of(cell: object, *, count: bool = True) -> float:
+def number_of(cell: Any, *, count: bool = True) -> float:
     """A cell as a float: NaN for no number, infinity for one beyond a float's range.
 
     Args:
@@ -49,7 +50,7 @@ def dates(column: pd.Series) -> bool:
     return kinds.is_datetime64_any_dtype(column) or kinds.is_timedelta64_dtype(column)
 
 
-def label_of(cell: object) -> object:
+def label_of(cell: Any) -> object:
     """A label as text, 7 and 7.0 alike whatever their type; NaN if it is missing."""
     if isinstance(cell, str):
         return cell

@@ -34,7 +34,7 @@ def frame_of(runs: Any) -> pd.DataFrame:
         raise _refused(runs, error) from None
 
 
-def _scalar(value: object) -> bool:
+def _scalar(value: Any) -> bool:
     return isinstance(value, str) or (np.ndim(value) == 0 and not isinstance(value, Mapping | set))
 
 

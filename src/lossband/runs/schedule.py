@@ -65,8 +65,9 @@ def _before(rows: pd.DataFrame, past: pd.DataFrame | None, clock: str) -> pd.Dat
     latest = known.groupby("run")["t"].min().max()
     late = [run for run, t in first.items() if run not in set(known["run"]) and t > latest * (1 + 1e-9)]
     if late:
+        least = first[first.index.isin(late)].min()
         raise InputError(
-            f"the learning rate of {listed(late)} is given from {clock} = {first[late].min():g} only; "
+            f"the learning rate of {listed(late)} is given from {clock} = {least:g} only; "
             f"expected it from {latest:g} or before, where the fitted runs start.",
             "Give the rows of the whole schedule, or the labels of fitted runs.",
         )

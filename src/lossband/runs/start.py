@@ -11,7 +11,7 @@ from .table import INPUTS
 CLOCKS = ("step", "tokens")
 
 
-def without_start(frame: pd.DataFrame, names: Iterable[str]) -> tuple[pd.DataFrame, tuple[Note, ...]]:
+def without_start(frame: pd.DataFrame, names: Iterable[str | None]) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     """A table without the row at 0 of each run's clock, and a note on what was left out.
 
     Laws take the logarithm of a clock, and every log starts at step 0. Zeros that are no start (several in
@@ -43,7 +43,7 @@ def _at_ends(frame: pd.DataFrame, zero: np.ndarray) -> bool:
     apart = _apart(frame)
     key = pd.Series(frame[apart].astype(str).agg("\0".join, axis=1) if apart else "", index=frame.index)
     ends = ~key.duplicated() | ~key.duplicated(keep="last")
-    return bool(ends[zero].all()) and not key[zero].duplicated().any()
+    return bool(ends[zero].all()) and not bool(key[zero].duplicated().any())
 
 
 def _is_clock(frame: pd.DataFrame, name: str) -> bool:

@@ -161,8 +161,8 @@ def check_runs(
         InputError: missing, non-numeric, NaN, infinite or non-positive cells; a repeated measurement; an
             input with one single value.
     """
-    needed = dict.fromkeys([*inputs, *([clock] if clock else []), *(["loss"] if loss else [])])
-    columns = {name: numbers(frame, name) for name in needed}
+    needed: list[str] = [*inputs, *([clock] if clock else []), *(["loss"] if loss else [])]
+    columns = {name: numbers(frame, name) for name in dict.fromkeys(needed)}
     if loss and "loss_se" in frame:
         columns["loss_se"] = numbers(frame, "loss_se")
     checked = pd.DataFrame(columns, dtype=np.float64)

@@ -87,7 +87,7 @@ def _squares(time: np.ndarray, log_loss: np.ndarray) -> float:
 
 def _mean(rows: pd.DataFrame, scatter: float) -> dict[str, Any]:
     """One row in place of several, its standard error from their scatter."""
-    row = rows.iloc[0].to_dict()
+    row: dict[Any, Any] = rows.iloc[0].to_dict()
     for name in rows.columns:
         values = rows[name]
         if name != "loss_se" and pd.api.types.is_numeric_dtype(values) and (values > 0).all():

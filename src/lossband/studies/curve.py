@@ -59,7 +59,8 @@ def curve(
     runs, overtaken = drop_overtaken(runs, clock)
     runs = add_lr_areas(runs)
     end, shown = runs[clock].iloc[-1], medians(drop_start(runs, clock)[0], clock, bins)
-    target = shown.loc[(shown[clock] - 0.9 * end).abs().idxmin(), "loss"] if target is None else target
+    if target is None:
+        target = float(shown["loss"].iloc[int((shown[clock] - 0.9 * end).abs().argmin())])
     asked = [_beginning(runs, clock, each * end, target) for each in fractions]
     found = outlooks(asked, seed=seed, **DRAWS | options)
     final, reached = (

@@ -47,7 +47,7 @@ def shape(runs: pd.DataFrame | None = None, *, within: float = 0.01, seed: int =
     )
     for axis, ax in zip(axes_of_shape, axes[0], strict=True):
         rows = best[best["axis"] == axis]
-        near = rows[["from_median", "to_median"]].iloc[len(rows) // 2]
+        near = rows[["from_median", "to_median"]].iloc[len(rows) // 2].tolist()
         plot.shape(post, runs, axis=axis, near=near, ax=ax)
     tables = {
         f"Best ratio, and the ratios within {within:.0%} of it, by size": best,
