@@ -9,8 +9,11 @@ from .datasets import load_dataset as load_dataset
 from .errors import InputError as InputError
 from .evaluation.backtest import Backtest as Backtest
 from .evaluation.backtest import backtest as backtest
+from .evaluation.benchmark import BenchmarkResult as BenchmarkResult
+from .evaluation.benchmark import benchmark as benchmark
 from .evaluation.compare import average as average
 from .evaluation.compare import compare as compare
+from .evaluation.learn import learn as learn
 from .importers import import_runs as import_runs
 from .inference.fit import fit as fit
 from .inference.fit import fit_many as fit_many
@@ -23,6 +26,7 @@ from .live.watch import Outlook as Outlook
 from .live.watch import watch as watch
 from .model.drift import Drift as Drift
 from .model.noise import Noise as Noise
+from .model.population import Population as Population
 from .planning.allocation import Plan as Plan
 from .planning.next_run import check_design as check_design
 from .planning.next_run import next_run as next_run
