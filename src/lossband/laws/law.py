@@ -15,7 +15,7 @@ from .._html import notebook
 from .._lazy import numpyro
 from ..errors import InputError, listed, nearest
 from ..runs.arrays import Runs, Unit
-from .priors import Prior, _prior_key, _replacing
+from .priors import Learnt, Prior, _prior_key, _replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,9 @@ class Law:
     def with_priors(self, **priors: Prior) -> "Law":
         """The same law with these coefficients' priors replaced: `law.with_priors(alpha=dist.Beta(2, 5))`."""
         for name, prior in priors.items():
-            if not hasattr(prior, "log_prob") or not hasattr(prior, "sample"):
+            if not isinstance(prior, Learnt) and not (
+                hasattr(prior, "log_prob") and hasattr(prior, "sample")
+            ):
                 raise InputError(
                     f"with_priors has {short(prior)} for {name!r}; expected a distribution of NumPyro.",
                     f"For instance {name}=numpyro.distributions.LogNormal(-1, 0.5).",
