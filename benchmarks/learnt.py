@@ -1,0 +1,69 @@
+"""Bands under a population of a laboratory's own past sweeps, against the defaults.
+
+    python -m benchmarks.learnt
+
+For each set named, `lb.learn` sees the other sets named, and `lb.fit(population=)` fits every split of the set
+itself, whose group had no part in what was learnt. Widths and CRPS are ratios to the default's on the same
+split, geometric means.
+"""
+
+import argparse
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+
+import lossband as lb
+from lossband import score
+
+from .kinds import COLUMNS, jobs, sets
+
+NAMES = ("chinchilla", "protein_clm", "vocab16k", "xlstm_isoflop", "mammut_seg")
+
+
+def row(post, hidden):
+    """Coverage, width and CRPS of ln loss on hidden rows."""
+    draws, truth = np.log(post.draws(hidden).to_numpy()), np.log(hidden.loss.to_numpy())
+    below = (draws < truth).mean(0)
+    low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+    covered = {f"c{c * 100:g}": np.mean(np.abs(below - 0.5) < c / 2) for c in (0.5, 0.9)}
+    return covered | dict(width=np.mean(high - low), crps=score.crps(draws, truth).mean())
+
+
+def main():
+    """Learn with each set left out, and print both forecasts of its splits."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--num-samples", type=int, default=300)
+    args = parser.parse_args()
+    frames = {
+        name: rows[COLUMNS].assign(run=rows["run"].astype(str)) for name, _, rows in sets() if name in NAMES
+    }
+    frames = {n: f.sample(min(len(f), 200), random_state=0) for n, f in frames.items()}
+    options, found = dict(num_samples=args.num_samples, seed=0, progress=False), []
+    for name in NAMES:
+        start = time.time()
+        past = lb.learn(
+            {n: f for n, f in frames.items() if n != name}, num_samples=args.num_samples, progress=False
+        )
+        chosen = [job for job in jobs() if job[0] == name]
+        for label, population in (("default", None), ("learnt", past)):
+            posts = lb.fit_many([job[3] for job in chosen], population=population, **options)
+            for job, post in zip(chosen, posts, strict=True):
+                found.append(dict(set=name, kind=job[2], bands=label) | row(post, job[4]))
+        print(f"{name}, {time.time() - start:.0f} s\n{past}", file=sys.stderr, flush=True)
+    table = pd.DataFrame(found).set_index(["set", "kind", "bands"]).unstack()
+    for measure in ("width", "crps"):
+        table[(measure, "ratio")] = table[(measure, "learnt")] / table[(measure, "default")]
+    ratios = np.exp(np.log(table[[("width", "ratio"), ("crps", "ratio")]]).groupby("set").mean())
+    means = table[["c50", "c90"]].groupby("set").mean().join(ratios)
+    print(means.round(3).to_string())
+    print(
+        "all",
+        means[["c50", "c90"]].mean().round(3).to_dict(),
+        np.exp(np.log(ratios).mean()).round(3).to_dict(),
+    )
+
+
+if __name__ == "__main__":
+    main()
