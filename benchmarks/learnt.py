@@ -17,7 +17,7 @@ import pandas as pd
 import lossband as lb
 from lossband import score
 
-from .kinds import COLUMNS, jobs, sets
+from .kinds import jobs, sets
 
 NAMES = ("chinchilla", "protein_clm", "vocab16k", "xlstm_isoflop", "mammut_seg")
 
@@ -36,21 +36,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--num-samples", type=int, default=300)
     args = parser.parse_args()
-    frames = {
-        name: rows[COLUMNS].assign(run=rows["run"].astype(str)) for name, _, rows in sets() if name in NAMES
-    }
-    frames = {n: f.sample(min(len(f), 200), random_state=0) for n, f in frames.items()}
+    columns = ["run", "params", "tokens", "loss"]
+    frames = {name: rows[columns].astype({"run": str}) for name, _, rows in sets() if name in NAMES}
+    frames = {name: rows.sample(min(len(rows), 200), random_state=0) for name, rows in frames.items()}
     options, found = dict(num_samples=args.num_samples, seed=0, progress=False), []
     for name in NAMES:
         start = time.time()
         past = lb.learn(
             {n: f for n, f in frames.items() if n != name}, num_samples=args.num_samples, progress=False
         )
-        chosen = [job for job in jobs() if job[0] == name]
+        chosen = [split for split in jobs() if split.set == name]
         for label, population in (("default", None), ("learnt", past)):
-            posts = lb.fit_many([job[3] for job in chosen], population=population, **options)
-            for job, post in zip(chosen, posts, strict=True):
-                found.append(dict(set=name, kind=job[2], bands=label) | row(post, job[4]))
+            posts = lb.fit_many([split.train for split in chosen], population=population, **options)
+            for split, post in zip(chosen, posts, strict=True):
+                found.append(dict(set=name, kind=split.kind, bands=label) | row(post, split.hidden))
         print(f"{name}, {time.time() - start:.0f} s\n{past}", file=sys.stderr, flush=True)
     table = pd.DataFrame(found).set_index(["set", "kind", "bands"]).unstack()
     for measure in ("width", "crps"):
