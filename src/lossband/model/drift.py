@@ -220,7 +220,15 @@ def _scale_pair(name: str, pair: object) -> None:
     if len(both) != 2:
         raise InputError(f"{name}= got {pair!r}; expected two numbers.", LEAVE_OUT)
     number(name, both[0], "a number first", LEAVE_OUT, above=0 if name == "tau" else -np.inf)
-    number(name, both[1], "a width above 0 second", LEAVE_OUT, above=0)
+    own = name == "undertrained"  # none at all is a choice there, and no prior of tau
+    number(
+        name,
+        both[1],
+        "a width second, above 0" if not own else "a width second",
+        LEAVE_OUT,
+        above=0,
+        zero=own,
+    )
 
 
 def find_drift(wanted: DriftLike) -> AbstractDrift | None:

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom
-from scipy.stats import f as fisher
+from scipy.special import bdtr, fdtrc  # of scipy.stats, which would take a second more
 
 from ..errors import Note, listed
 from ..model.problem import Problem
@@ -152,7 +151,7 @@ def misfit(problem: Problem, sites: Mapping[str, np.ndarray], residual: np.ndarr
     inside, groups = _inside(problem, sites, residual), list(_groups(problem))
     for name, value, rows in groups:
         count, share = len(rows), inside[rows].mean()
-        if share < MIN_INSIDE and binom.cdf(inside[rows].sum(), count, 0.9) < 0.01 / len(groups):
+        if share < MIN_INSIDE and bdtr(inside[rows].sum(), count, 0.9) < 0.01 / len(groups):
             yield Note(
                 "misfit",
                 f"only {share:.0%} of the {count} rows at {name} {value} lie inside their own 90 % bands: "
@@ -254,7 +253,7 @@ def _explained(
     if rank == 0 or free < 3 or not residual.std() > 0:
         return 0.0, 1.0
     share = 1 - np.sum(left**2) / np.sum(residual**2)
-    return share, float(fisher.sf(share / rank / max((1 - share) / free, 1e-12), rank, free))
+    return share, float(fdtrc(rank, free, share / rank / max((1 - share) / free, 1e-12)))
 
 
 def _apart(problem: Problem, column: pd.Series) -> float:
