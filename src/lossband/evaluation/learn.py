@@ -203,9 +203,9 @@ def _beyond(found: Population, posts: list[Posterior], groups: list[str], option
         scores = [each.count * each.score(drift) / counts[each.group] for each in hidden]
         return -sum(scores) + 0.5 * np.sum((numbers / STEP) ** 2)
 
-    best = minimize(
-        height, np.zeros(3), method="Nelder-Mead", options=dict(xatol=0.01, fatol=0.01, maxfev=80)
-    )
+    corners = np.vstack([np.zeros(3), np.diag(STEP)])  # from 0 itself its first steps would be next to none
+    options = dict(xatol=0.01, fatol=0.01, maxfev=80, initial_simplex=corners)
+    best = minimize(height, np.zeros(3), method="Nelder-Mead", options=options)
     return _with(found.drift, best.x)
 
 
