@@ -111,10 +111,11 @@ class _Watch:
     def __getattr__(self, name: str) -> Column:
         if name.startswith("__"):
             raise AttributeError(name)
-        if name not in INPUTS:
+        if name not in self.frame and name not in INPUTS:
             raise InputError(
-                f"the law reads runs.{name}, which is no input of lossband{nearest(name, INPUTS)}",
-                f"Use one of {', '.join(INPUTS)}.",
+                f"the law reads runs.{name}, which is no column of the table (it has "
+                f"{listed(self.frame.columns, 12)}) and no input of lossband{nearest(name, INPUTS)}",
+                "Add the column, or name yours in columns=.",
             )
         values = numbers(self.frame, name).to_numpy()
         self.read.append(name)
