@@ -32,7 +32,7 @@ class LossScale(Protocol):
         """Standard errors of losses as standard errors on the fitted scale."""
         ...
 
-    def centre(self, fitted: np.ndarray) -> float:
+    def centre(self, fitted: np.ndarray) -> np.floating:
         """The positive unit of a term's coefficient, from the training rows' fitted values `(row,)`."""
         ...
 
@@ -59,9 +59,9 @@ class Log:
         """The relative error."""
         return loss_se / loss
 
-    def centre(self, fitted: np.ndarray) -> float:
+    def centre(self, fitted: np.ndarray) -> np.floating:
         """The median loss."""
-        return float(np.exp(np.median(fitted)))
+        return np.exp(np.median(fitted))
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ class Identity:
         """The same error."""
         return loss_se
 
-    def centre(self, fitted: np.ndarray) -> float:
+    def centre(self, fitted: np.ndarray) -> np.floating:
         """The range of the losses; one if they are all equal."""
-        return float(np.ptp(fitted)) or 1.0
+        return np.ptp(fitted) or np.float64(1.0)
 
 
 SCALES: dict[str, LossScale] = {"log": Log(), "identity": Identity()}
