@@ -77,8 +77,9 @@ def a_quarter(names: list[str]) -> Callable[[pd.DataFrame], pd.Series]:
 
 
 def sized(frame: pd.DataFrame) -> pd.DataFrame:
-    """Sizes by the group's name, such as 70M."""
-    return frame.assign(params=frame["group"].str.removesuffix("M").astype(float) * 1e6)
+    """Sizes by the group's name, such as 70M; a run is one mixture at all sizes, so that it has one effect."""
+    run = frame[PROPORTIONS].round(6).astype(str).agg(" ".join, axis=1)
+    return frame.assign(params=frame["group"].str.removesuffix("M").astype(float) * 1e6, run=run)
 
 
 def stacked(frame: pd.DataFrame) -> pd.DataFrame:
@@ -91,6 +92,7 @@ TABLES = {
         "moe_routing",
         largest("params"),
         {"num_experts": "experts", "dense_parameter_count": "params", "loss_validation": "loss"},
+        options=dict(noise="normal"),  # settings that the table does not tell: no rare strays, but every row
     ),
     "parallel": Table(
         "parallel", largest("streams"), {"num_params": "params", "parallel_size": "streams"}, groups=True
@@ -112,7 +114,12 @@ TABLES = {
         },
     ),
     "mixture": Table(
-        "mixture", a_quarter(PROPORTIONS), {}, tuple(f"loss_{name}" for name in DOMAINS), prepare=sized
+        "mixture",
+        a_quarter(PROPORTIONS),
+        {},
+        tuple(f"loss_{name}" for name in DOMAINS),
+        prepare=sized,
+        options=dict(noise="student-t+run"),
     ),
     "batch_rate": Table(
         "lr_batch",
