@@ -19,7 +19,7 @@ def batch_rate(runs: Runs) -> jax.Array:
     r"""Law of batch and learning rate: Chinchilla at the best of both, which move with size and tokens.
 
         L = [E + A (N / N0)^-alpha + B (D / D0)^-beta] exp[k_lr q(u, s_lr) + k_b q(v, s_b)]
-        q(x, s) = (e^(s x) - s x - 1) / s^2
+        q(x, s) = x^2 / 2 exp[s x / (1 + x^2)^(1/2)]
         v = ln b - ln b*,    b* = batch_best (D / D0)^batch_tokens
         u = ln r - ln r*,    r* = lr_best (N / N0)^lr_params (D / D0)^lr_tokens (b / b*)^lr_batch
 
@@ -38,10 +38,10 @@ def batch_rate(runs: Runs) -> jax.Array:
                   .5 by the square root rule
     batch_tokens  exponent of the best batch, published   none          Normal(.5, .2)
                   .57
-    k_lr, k_b     twice the rise of ln loss at a factor   none          LogNormal(ln .015, 1)
-                  of e from the best
-    s_lr, s_b     how much steeper it is above the best   none          Normal(.4, .4), Normal(.2, .4)
-                  than below; 0 is a parabola
+    k_lr, k_b     curvature of ln loss at the best        none          LogNormal(ln .015, 1)
+    s_lr, s_b     ln of how much steeper than a parabola  none          Normal(.4, .4), Normal(.2, .4)
+                  it is far above the best, and of how
+                  much flatter far below
     ============  ======================================  ============  ===================================
 
     At the best rate and batch the bracket is left, so it needs no envelope of a sweep, nor a whole grid.
@@ -69,10 +69,7 @@ def _cost(x: jax.Array, name: str, skew: float) -> jax.Array:
     """Rise of ln loss away from the best, `(row,)`: a parabola that is steeper on one side."""
     k = numpyro.sample(f"k_{name}", dist.LogNormal(jnp.log(0.015), 1.0))
     s = numpyro.sample(f"s_{name}", dist.Normal(skew, 0.4))
-    near = jnp.abs(s) < 1e-3  # there the difference below loses all its digits
-    safe = jnp.where(near, 1.0, s)
-    bent = (jnp.expm1(safe * x) - safe * x) / safe**2
-    return k * jnp.where(near, x**2 / 2 + s * x**3 / 6, bent)
+    return k / 2 * x**2 * jnp.exp(s * x / jnp.sqrt(1 + x**2))
 
 
 @law(
