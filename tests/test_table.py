@@ -51,8 +51,8 @@ def reads_losses(runs):
     return runs.loss * runs.params**-0.3
 
 
-def reads_batch(runs):
-    return runs.params**-0.3 + runs.batch**-0.3
+def reads_heads(runs):
+    return runs.params**-0.3 + runs.heads**-0.3
 
 
 def steps_of_runs(bad):
@@ -310,6 +310,14 @@ def test_what_a_model_cannot_use_is_refused(case, sweep):
         pose(change(sweep), **options)
 
 
-def test_a_law_of_a_column_outside_the_vocabulary_is_refused(sweep):
-    with pytest.raises(InputError, match="reads runs.batch, which is no input of lossband"):
-        pose(sweep.assign(batch=np.arange(1, 37)), reads_batch)
+def test_a_law_reads_any_column_of_the_table(sweep):
+    assert pose(sweep.assign(heads=np.arange(1, 37)), reads_heads).model.law.inputs == ("heads",)
+    with pytest.raises(InputError, match="reads runs.heads, which is no column of the table .it has params"):
+        pose(sweep, reads_heads)
+
+
+def test_columns_map_onto_the_inputs_of_any_law(sweep):
+    renamed = pose(sweep.assign(H=np.arange(1, 37)), reads_heads, columns={"H": "heads"})
+    assert list(renamed.frame["heads"]) == list(range(1, 37))
+    with pytest.raises(InputError, match="maps 'H' to 'tokns', which is no column of lossband; did you mean"):
+        pose(sweep.assign(H=1.0), reads_heads, columns={"H": "tokns"})

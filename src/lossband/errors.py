@@ -24,6 +24,13 @@ class InputError(ValueError):
         return InputError, (self.what, self.hint, self.shell)
 
 
+def close(name: object, known: Iterable[object], cutoff: float = 0.7) -> bool:
+    """Whether an unknown name is so near a known one that it is likely misspelt."""
+    import difflib
+
+    return bool(difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=cutoff))
+
+
 def nearest(name: object, known: Iterable[object]) -> str:
     """The end of a sentence about an unknown name: `"; did you mean 'x'?"` if one is near, else `"."`."""
     import difflib

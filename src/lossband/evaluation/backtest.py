@@ -274,13 +274,16 @@ def _scored(post: Posterior, rows: pd.DataFrame, cut: float, levels: Sequence[fl
     new = NewRows.of(rows)
     drawn = post.draws(new, kind="observation").to_numpy()
     frame = summarise(post.problem, new.checked(post.problem), drawn, kind="observation", levels=levels)
-    losses = np.log(drawn)
-    truth = np.log(rows["loss"].to_numpy(float))
+    scale = post.problem.scale
+    losses, truth = scale.fitted(drawn), scale.fitted(rows["loss"].to_numpy(float))
     frame.insert(0, "hidden", cut)
     extra = [c for c in rows if c not in frame and c not in ("loss_se",)]
     frame = pd.concat([frame, rows[extra].reset_index(drop=True)], axis=1)
     frame["pit"], frame["crps"] = score.pit(losses, truth), score.crps(losses, truth)
-    frame["log_score"], frame["bias"] = post.log_score(new) + truth, np.median(losses, 0) - truth
+    frame["log_score"], frame["bias"] = (
+        post.log_score(new) - scale.log_slope(truth),
+        np.median(losses, 0) - truth,
+    )
     for level in levels:
         frame[f"inside_{named(level)}"] = score.covered(losses, truth, level)
     return frame

@@ -51,9 +51,12 @@ def diagnose(table: pd.DataFrame, parts: Sequence[pd.DataFrame], main: str) -> l
 
 def _cause(rows: pd.DataFrame, main: str) -> str:
     """The likely cause of a band that misses: by place in the band, by distance, by run."""
-    error = (
-        (rows["bias"] / np.log(rows[f"hi_{main}"] / rows[f"lo_{main}"])).abs().to_numpy()
-    )  # in widths of the band
+    low, high = rows[f"lo_{main}"], rows[f"hi_{main}"]
+    positive = (
+        low > 0
+    ).all()  # a loss that is fitted as it is may be negative, and its bias is no logarithm's
+    width = np.log(high / low) if positive else high - low
+    error = (rows["bias"] / width).abs().to_numpy()  # in widths of the band
     grows = _grows(error, rows["extrapolation"].to_numpy())
     if (side := rows["pit"].mean()) > 0.7 or side < 0.3:
         where, tuned = ("above", "better") if side > 0.7 else ("below", "worse")

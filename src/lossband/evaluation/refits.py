@@ -132,7 +132,12 @@ def _without(problem: Problem, mask: np.ndarray) -> Problem:
 def _scored(post: Posterior, rows: pd.DataFrame) -> pd.DataFrame:
     """Scores of ln loss at hidden rows."""
     new = NewRows.of(rows)
-    losses, truth = np.log(post.draws(new).to_numpy()), np.log(rows["loss"].to_numpy())
+    scale = post.problem.scale
+    losses, truth = scale.fitted(post.draws(new).to_numpy()), scale.fitted(rows["loss"].to_numpy())
     inside = {f"inside_{round(100 * level)}": score.covered(losses, truth, level) for level in (0.5, 0.9)}
-    values = {"log_score": post.log_score(new) + truth, "crps": score.crps(losses, truth), **inside}
+    values = {
+        "log_score": post.log_score(new) - scale.log_slope(truth),
+        "crps": score.crps(losses, truth),
+        **inside,
+    }
     return pd.DataFrame({"row": rows.index, "run": rows["run"].to_numpy(), **values})

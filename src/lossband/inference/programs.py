@@ -219,7 +219,8 @@ def _densities(
     The scatter, a known error, the process along the run.
     """
     tails, sigma = model.noise.tails, sites["sigma"]
+    slope = model.law.loss_scale.log_slope(measured.log_loss)
     if model.known_errors or model.noise.ou:
         variance = measured.log_loss_se**2 + sites.get("sigma_ou", 0.0) ** 2
-        return tails.log_density_plus_normal(residual, sigma, variance) - measured.log_loss
-    return tails.log_density(residual, sigma) - measured.log_loss
+        return tails.log_density_plus_normal(residual, sigma, variance) + slope
+    return tails.log_density(residual, sigma) + slope

@@ -1,5 +1,6 @@
 """What a law is: a NumPyro function of the runs that returns the expected loss, with a name and a source."""
 
+import fnmatch
 import functools
 import inspect
 from collections.abc import Callable, Hashable, Iterable
@@ -14,7 +15,8 @@ from .._cache import remembered
 from .._html import notebook
 from .._lazy import numpyro
 from ..errors import InputError, listed, nearest
-from ..runs.arrays import Runs, Unit
+from ..runs.arrays import Runs, Unit, unit_of
+from ..runs.loss_scale import LossScale, find_scale
 from .priors import Learnt, Prior, _prior_key, _replacing
 
 if TYPE_CHECKING:
@@ -55,6 +57,13 @@ class Law:
     exact: bool = True
     # coefficient -> its value in a simpler law that lacks it; 0 by default
     absent: dict[str, float] = field(default_factory=dict)
+    # "log": noise and drift on ln loss; "identity": on the loss itself, which may be zero or negative
+    scale: str = "log"
+    # inputs (or patterns such as "proportion_*") that are read as they are and may be zero or negative;
+    # no drift runs along them
+    plain: tuple[str, ...] = ()
+    # checked frame -> None: raises InputError for values that the law does not take
+    check: "Callable[[pd.DataFrame], None] | None" = None
 
     def __call__(self, runs: Runs) -> jax.Array:
         """Sample the coefficients with NumPyro; return the expected loss `(row,)`, in the table's unit."""
@@ -107,7 +116,28 @@ class Law:
     @property
     def varied(self) -> tuple[str, ...]:
         """The inputs that must vary, and along which the drift runs."""
-        return tuple(name for name in self.inputs if name in self.along) or self.inputs
+        along = tuple(name for name in self.inputs if name in self.along)
+        return along or tuple(name for name in self.inputs if name not in self.plain_inputs)
+
+    @property
+    def plain_inputs(self) -> tuple[str, ...]:
+        """The inputs that are read as they are, and may be zero or negative."""
+        return tuple(n for n in self.inputs if any(fnmatch.fnmatchcase(n, each) for each in self.plain))
+
+    @property
+    def loss_scale(self) -> LossScale:
+        """The scale that its losses are fitted on."""
+        return find_scale(self.scale)
+
+    def unit(self, frame: "pd.DataFrame") -> Unit:
+        """The `Unit` that a checked training frame fixes for this law."""
+        return unit_of(frame, self.inputs, plain=self.plain_inputs, scale=self.loss_scale)
+
+    def checked(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """The checked frame, if the law takes its values."""
+        if self.check is not None:
+            self.check(frame)
+        return frame
 
     def derived(self, frame: "pd.DataFrame", past: "pd.DataFrame | None" = None) -> "pd.DataFrame":
         """The table with the inputs that the law computes from other columns; `past`: the training table."""
@@ -143,7 +173,7 @@ class Law:
         known = LAWS.get(self.name)
         as_it_comes = known is not None and known.curve is self.curve and not self.priors
         ours = self.curve.__module__.startswith(f"{__package__}.")
-        return repr((self.name, self.inputs)) if as_it_comes and ours else None
+        return repr((self.name, self.inputs, self.scale)) if as_it_comes and ours else None
 
     @property
     def floors(self) -> list[str]:
@@ -156,6 +186,7 @@ class Law:
         return (
             self.curve,
             self.inputs,
+            self.scale,
             tuple((site, _prior_key(prior)) for site, prior in sorted(self.priors.items())),
         )
 
@@ -189,7 +220,8 @@ def law(
         source: where the form comes from, with its equation.
         name: the law's name; the function's own by default.
         compute: runs -> training compute `(row,)` up to a constant; the product of the inputs by default.
-        about: the rarer fields of `Law`: along, choose, derive, carries, simpler, crossed, exact.
+        about: the rarer fields of `Law`: along, choose, derive, carries, simpler, crossed, exact, scale,
+            plain, check.
 
     Returns:
         A decorator that makes the function a `Law` and enters it into `LAWS`.

@@ -11,7 +11,7 @@ from .._lazy import numpyro
 from ..errors import InputError, listed, nearest
 from ..runs.arrays import Column, Runs, Unit, double
 from ..runs.names import columns_line
-from ..runs.table import INPUTS, numbers, varying
+from ..runs.table import INPUTS, LABELS, MEASURED, numbers, varying
 from .law import LAWS, Law
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 LawLike = str | Law | Callable[[Runs], jax.Array] | None  # what users say for a law
+OUTCOMES = (*LABELS, *MEASURED)  # columns that are no input of a law
 # In this order, for a table in which all their inputs vary.
 DEFAULTS = ("coupled_recurrence", "coupled_looped", "capped")
 
@@ -111,10 +112,17 @@ class _Watch:
     def __getattr__(self, name: str) -> Column:
         if name.startswith("__"):
             raise AttributeError(name)
-        if name not in INPUTS:
+        if name in OUTCOMES:
             raise InputError(
-                f"the law reads runs.{name}, which is no input of lossband{nearest(name, INPUTS)}",
-                f"Use one of {', '.join(INPUTS)}.",
+                f"the law reads runs.{name}, which is no input: a law gives the loss from what a run was "
+                "made of.",
+                "Read columns that are known before the run.",
+            )
+        if name not in self.frame and name not in INPUTS:
+            raise InputError(
+                f"the law reads runs.{name}, which is no column of the table (it has "
+                f"{listed(self.frame.columns, 12)}) and no input of lossband{nearest(name, INPUTS)}",
+                "Add the column, or name yours in columns=.",
             )
         values = numbers(self.frame, name).to_numpy()
         self.read.append(name)

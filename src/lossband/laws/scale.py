@@ -1,5 +1,7 @@
 """Laws of model size and training tokens: Chinchilla, Kaplan, coupled, capped, and repeated data."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 
@@ -159,14 +161,54 @@ def data_constrained(runs: Runs) -> jax.Array:
     E = floor(runs)
     A, alpha = weight(runs.params, "A", slope="alpha"), exponent("alpha", 0.28, 0.4)
     B, beta = weight(runs.tokens, "B", slope="beta"), exponent("beta", 0.32, 0.45)
+    N, D = _with_repeats(runs, A, alpha, B, beta)
+    numpyro.deterministic("A_natural", A * N.centre**alpha)
+    numpyro.deterministic("B_natural", B * D.centre**beta)
+    return E + A * jnp.exp(-alpha * N.log) + B * jnp.exp(-beta * D.log)
+
+
+@law(
+    inputs=("params", "tokens", "unique_tokens"),
+    simpler="data_constrained",
+    absent={"g": 1.0},
+    source="N' and D': Muennighoff et al. 2023, arXiv:2305.16264, eq. 5 and 6; coupling as in `coupled`",
+    compute=lambda runs: runs.params.values * runs.tokens.values,
+)
+def epochs(runs: Runs) -> jax.Array:
+    r"""Epochs law: `coupled` in what repeated tokens, and parameters in excess of unique ones, are worth.
+
+        L = E + R [p (N' / N0)^(-alpha / g) + (1 - p) (D' / D0)^(-beta / g)]^g
+        R = A + B,   p = A / R,   N' and D' as in `data_constrained`
+
+    ============  =====================================  ============  ====================================
+    symbol        meaning                                unit          prior
+    ============  =====================================  ============  ====================================
+    N', D'        what N parameters and D tokens, U of   as N, D
+                  them unique, are worth
+    R_D, R_N      as in `data_constrained`               none          as there
+    E A B g       as in `coupled`                                      as there
+    ============  =====================================  ============  ====================================
+
+    At g = 1 it is `data_constrained`, the published form, with which its forecasts are mixed.
+    """
+    E = floor(runs)
+    A, alpha = weight(runs.params, "A", slope="alpha"), exponent("alpha", 0.28, 0.4)
+    B, beta = weight(runs.tokens, "B", slope="beta"), exponent("beta", 0.32, 0.45)
+    g = numpyro.sample("g", dist.LogNormal(-0.6, 0.4))
+    N, D = _with_repeats(runs, A, alpha, B, beta)
+    return E + coupling(N, D, A, alpha, B, beta, g)
+
+
+def _with_repeats(
+    runs: Runs, A: jax.Array, alpha: jax.Array, B: jax.Array, beta: jax.Array
+) -> tuple[Column, Column]:
+    """What parameters and tokens are worth, N' and D', as columns about the centres of N and D."""
     R_D, R_N = (numpyro.sample(n, dist.LogNormal(jnp.log(r), 0.6)) for n, r in (("R_D", 15.0), ("R_N", 5.3)))
     N, D = runs.params, runs.tokens
     U = jnp.minimum(runs.unique_tokens.values, D.values)
     best = N.centre * (alpha * A / (beta * B)) ** (1 / alpha) * (U / D.centre) ** (beta / alpha)
     V = jnp.minimum(best, N.values)
-    numpyro.deterministic("A_natural", A * N.centre**alpha)
-    numpyro.deterministic("B_natural", B * D.centre**beta)
-    return E + A * (_worth(N, V, R_N) / N.centre) ** -alpha + B * (_worth(D, U, R_D) / D.centre) ** -beta
+    return replace(N, values=_worth(N, V, R_N)), replace(D, values=_worth(D, U, R_D))
 
 
 def _worth(column: Column, once: jax.Array, repeats: jax.Array) -> jax.Array:

@@ -433,7 +433,8 @@ def _shares(frame: pd.DataFrame, unit: Unit, names: list[str]) -> dict[str, floa
         return {names[0]: 1.0}
     inputs = np.stack([np.log10(frame[name].to_numpy(float) / unit.centre[name]) for name in names], axis=1)
     inputs = inputs / inputs.std(axis=0)
-    losses = np.log(frame["loss"].to_numpy(float))
+    losses = frame["loss"].to_numpy(float)
+    losses = np.log(losses) if (losses > 0).all() else losses  # one that is fitted as it is may be negative
     losses = (losses - losses.mean()) / losses.std() if losses.std() else losses
     slopes = np.linalg.solve(inputs.T @ inputs + RIDGE * np.eye(len(names)), inputs.T @ losses)
     share = np.sqrt(slopes**2 + LEAST_SHARE**2)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..runs.arrays import FAR, clock_of, size_class
+from ..runs.loss_scale import SCALES, LossScale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ class Measured:
     neighbours on the curve.
     """
 
-    log_loss: jax.Array
+    log_loss: jax.Array  # or the loss itself, where the law says so: the loss on the fitted scale
     log_loss_se: Array  # known standard error of ln loss, 0 where none is given
     mask: Array  # 1 for a measurement, 0 for padding
     gap: Array  # ln time since the row before it in the run; FAR at the first
@@ -58,6 +59,7 @@ def measured_of(
     *,
     run_effects: bool = False,
     least: tuple[int, int, int] = (0, 0, 0),
+    scale: LossScale = SCALES["log"],
 ) -> Measured:
     """`Measured` of a checked frame that is in the order of `order_of`.
 
@@ -67,6 +69,7 @@ def measured_of(
         run_effects: whether the model has them.
         least: pad to at least so many rows, pieces (where there are any) and runs, the `shape` of another
             table's `Measured`.
+        scale: that the losses are fitted on.
     """
     rows, size = len(frame), max(size_class(len(frame)), least[0])
     pieces = drift.shape[1] and max(drift.shape[1], least[1])
@@ -81,8 +84,10 @@ def measured_of(
         return np.concatenate([values, np.full((size - rows, *np.shape(values)[1:]), fill)])
 
     return Measured(
-        log_loss=pad(np.log(frame["loss"])),
-        log_loss_se=pad(frame["loss_se"] / frame["loss"] if "loss_se" in frame else np.zeros(rows)),
+        log_loss=pad(scale.fitted(frame["loss"])),
+        log_loss_se=pad(
+            scale.error(frame["loss_se"], frame["loss"]) if "loss_se" in frame else np.zeros(rows)
+        ),
         mask=pad(np.ones(rows)),
         gap=pad(gap, FAR),
         mixture=np.ones(size),

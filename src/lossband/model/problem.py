@@ -12,7 +12,7 @@ from jax.tree_util import PyTreeDef
 
 from ..errors import InputError, listed
 from ..laws import find_law
-from ..runs.arrays import Runs, Unit, clock_of, double, order_of, runs_of, unit_of
+from ..runs.arrays import Runs, Unit, clock_of, double, order_of, runs_of
 from ..runs.start import without_start
 from ..runs.table import check_runs, numbers, read_runs
 from ..runs.tokens import with_tokens
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..errors import Note
     from ..laws import Law
     from ..laws.resolve import LawLike
+    from ..runs.loss_scale import LossScale
     from ..runs.table import RunsLike
     from .drift import AbstractDrift, DriftLike
     from .noise import NoiseLike
@@ -83,6 +84,15 @@ class Problem:
         """Names of the training runs in the order of their slots."""
         return list(dict.fromkeys(self.frame["run"].iloc[self.order]))
 
+    @property
+    def scale(self) -> LossScale:
+        """The scale that the losses are fitted on."""
+        return self.model.law.loss_scale
+
+    def fitted_losses(self, frame: pd.DataFrame) -> np.ndarray:
+        """Measured losses of checked rows on the fitted scale, `(row,)`."""
+        return self.scale.fitted(frame["loss"].to_numpy(float))
+
     def compute(self, frame: pd.DataFrame) -> np.ndarray:
         """Training compute of each row of `frame`, `(row,)`, up to a constant."""
         return compute_of(self.model.law, frame, self.unit)
@@ -130,9 +140,10 @@ def pose(
     clock = clock_of(table) if noise.ou else None
     table, begun = without_start(table, (*law.inputs, clock))
     table = law.derived(table)
-    frame = check_runs(table, law.inputs, clock=clock, varied=law.varied)
+    about = dict(plain=law.plain_inputs, signed=law.loss_scale.signed)
+    frame = law.checked(check_runs(table, law.inputs, clock=clock, varied=law.varied, **about))
     frame = frame.assign(**{name: table[name] for name in law.carries if name in table})
-    unit = unit_of(frame, law.inputs)
+    unit = law.unit(frame)
     order = order_of(frame)
     model = LossModel(law, noise, find_drift(drift), "loss_se" in frame)
     if model.integrates and not noise.tails.gaussian:
@@ -145,7 +156,7 @@ def pose(
     paths = model.drift and model.drift.bind(frame, unit, compute_of(law, frame, unit), law.varied)
     ordered = frame.iloc[order]
     basis = paths.inside(ordered) if paths else np.zeros((len(frame), 0))
-    measured = measured_of(ordered, basis, run_effects=model.noise.run, least=least)
+    measured = measured_of(ordered, basis, run_effects=model.noise.run, least=least, scale=law.loss_scale)
     runs = runs_of(ordered, unit, pad_to=len(measured.mask))
     others = table.loc[frame.index, [name for name in table if name not in frame]]
     about = dict(columns or {}), (*notes, *begun), others
@@ -254,7 +265,8 @@ class NewRows:
             table, _ = with_tokens(self._named(problem), model.law.inputs)
             table = model.law.derived(table, problem.frame)
             clock = clock_of(table) if model.noise.ou else None
-            frame = check_runs(table, model.law.inputs, loss=False, clock=clock)
+            inputs, plain = model.law.inputs, model.law.plain_inputs
+            frame = model.law.checked(check_runs(table, inputs, loss=False, clock=clock, plain=plain))
             if "loss_se" in table:  # a new measurement's own error
                 frame["loss_se"] = numbers(table, "loss_se", zero=True)
             self._checked[key] = frame
@@ -263,7 +275,7 @@ class NewRows:
     def measured(self, problem: Problem, by: Iterable[str] = ()) -> pd.DataFrame:
         """The same with the measured losses, and the columns `by` that tell its rows apart."""
         named = self._named(problem)
-        frame = self.checked(problem).assign(loss=numbers(named, "loss"))
+        frame = self.checked(problem).assign(loss=numbers(named, "loss", signed=problem.scale.signed))
         if absent := [name for name in by if name not in frame and name not in named]:
             raise InputError(
                 f"by= names {listed(absent)}, which is no column of the table (it has "

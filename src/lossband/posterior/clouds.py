@@ -14,7 +14,9 @@ MIN_MIXED = 0.25  # share of the rows whose nearest neighbour lies in the other 
 ROUNDS = 20
 
 
-def two_clouds(frame: pd.DataFrame, inputs: Iterable[str]) -> tuple[np.ndarray, float] | None:
+def two_clouds(
+    frame: pd.DataFrame, inputs: Iterable[str], log_loss: np.ndarray
+) -> tuple[np.ndarray, float] | None:
     """Which rows lie on the upper of two surfaces, `(row,)`, and their distance in ln loss; None for one.
 
     Rows are assigned to the nearer of two parallel surfaces, and the surfaces drawn again, until nothing
@@ -23,8 +25,8 @@ def two_clouds(frame: pd.DataFrame, inputs: Iterable[str]) -> tuple[np.ndarray, 
     Args:
         frame: the checked rows, with `loss`.
         inputs: the law's inputs.
+        log_loss: `(row,)` ln loss, or the loss where it is fitted as it is.
     """
-    log_loss = np.log(frame["loss"].to_numpy())
     if len(frame) < MIN_ROWS:
         return None
     upper = smooth_residuals(frame, inputs, log_loss)[0] > 0

@@ -94,7 +94,7 @@ def families(problem: Problem) -> Iterator[Note]:
 
 def clouds(problem: Problem) -> Iterator[Note]:
     """Two families that no column names: two clouds of losses, one above the other at equal inputs."""
-    found = two_clouds(problem.frame, problem.model.law.inputs)
+    found = two_clouds(problem.frame, problem.model.law.inputs, problem.fitted_losses(problem.frame))
     if found is not None:
         upper, distance = found
         yield Note(
@@ -130,12 +130,13 @@ def equal_inputs(problem: Problem, sites: Mapping[str, np.ndarray]) -> Iterator[
     """Rows of equal inputs whose losses differ by far more than the noise: an input is missing."""
     frame = problem.frame
     keys = [np.round(x / EQUAL) for x in log_inputs(frame, problem.model.law.inputs).values()]
-    groups = np.log(frame["loss"]).groupby(keys)
+    log_loss = pd.Series(problem.fitted_losses(frame), frame.index)
+    groups = log_loss.groupby(keys)
     # the noise scale of a fit grows with what it has to cover: the mode of the pairs' own spread bounds it
     scale = np.sqrt(np.mean(sites["sigma"] ** 2 + sites.get("sigma_run", np.zeros(1)) ** 2))
     apart = groups.max() - groups.min()
     among = groups.transform("std").dropna()
-    missing = len(among) > 5 and np.median(among) > max(0.03, 0.2 * np.std(np.log(frame["loss"])))
+    missing = len(among) > 5 and np.median(among) > max(0.03, 0.2 * np.std(log_loss))
     if len(apart) and (apart.max() > max(MIN_SPREAD, FAR_APART * scale) or missing):
         rows = groups.indices[apart.idxmax()]
         yield Note(
@@ -166,7 +167,8 @@ def _inside(problem: Problem, sites: Mapping[str, np.ndarray], residual: np.ndar
     rng = np.random.default_rng(0)
     with double():
         unit = problem.model.noise.tails.draw(jax.random.key(0), residual.shape)
-    known = problem.frame["loss_se"] / problem.frame["loss"] if "loss_se" in problem.frame else 0.0
+    frame = problem.frame
+    known = problem.scale.error(frame["loss_se"], frame["loss"]) if "loss_se" in frame else 0.0
     normal = np.sqrt(np.square(np.asarray(known)) + np.square(sites.get("sigma_ou", np.zeros(1)))[:, None])
     noise = sites["sigma"][:, None] * np.asarray(unit) + normal * rng.standard_normal(residual.shape)
     return np.abs((noise < residual).mean(0) - 0.5) < 0.45
@@ -243,7 +245,7 @@ def _explained(
     """
     frame, inputs = problem.frame, problem.model.law.inputs
     if residual is None:
-        residual, used = smooth_residuals(frame, inputs, np.log(frame["loss"].to_numpy()))
+        residual, used = smooth_residuals(frame, inputs, problem.fitted_losses(frame))
         basis, _ = smooth_residuals(frame, inputs, basis)
     else:
         residual, basis, used = residual - residual.mean(), basis - basis.mean(0), 1
@@ -258,6 +260,6 @@ def _explained(
 
 def _apart(problem: Problem, column: pd.Series) -> float:
     """How far the families' losses lie from one another about a common surface, in ln loss."""
-    log_loss = np.log(problem.frame["loss"].to_numpy())
+    log_loss = problem.fitted_losses(problem.frame)
     residual, _ = smooth_residuals(problem.frame, problem.model.law.inputs, log_loss)
     return float(np.ptp(pd.Series(residual).groupby(column.to_numpy()).median()))

@@ -83,13 +83,14 @@ def draw_losses(
         `(sample, row)`, in the unit of the training losses.
     """
     one_of("kind", kind, KINDS, "See Posterior.predict.")
-    log_loss = np.log(law_losses(problem, draws, new)) + drift_draws(problem, draws, new)
+    scale = problem.scale
+    log_loss = scale.fitted(law_losses(problem, draws, new)) + drift_draws(problem, draws, new)
     if kind != "mean":
         log_loss += _run_effects(problem, draws, new)
     if kind == "observation":
         known = known_errors(problem, draws, new, log_loss)
         log_loss += _noise(problem, draws, new) + known
-    return np.exp(log_loss)
+    return scale.loss(log_loss)
 
 
 def known_errors(
@@ -99,7 +100,7 @@ def known_errors(
     if "loss_se" not in new:
         return 0.0
     fresh = _generator(draws, "known").standard_normal(log_loss.shape)
-    return fresh * new["loss_se"].to_numpy() / np.exp(log_loss)
+    return fresh * problem.scale.error(new["loss_se"].to_numpy(), problem.scale.loss(log_loss))
 
 
 def law_losses(problem: Problem, draws: Draws, new: pd.DataFrame) -> np.ndarray:
@@ -176,17 +177,17 @@ def log_densities(
         curves: `law_losses` of these draws and rows, where they are known.
     """
     curves = law_losses(problem, draws, real) if curves is None else curves
-    log_loss = np.log(real["loss"].to_numpy(float))
-    location, variance = np.log(curves), np.zeros((len(draws.weights), len(real)))
+    scale, log_loss = problem.scale, problem.fitted_losses(real)
+    location, variance = scale.fitted(curves), np.zeros((len(draws.weights), len(real)))
     for mean, spread in (_drift_moments(problem, draws, real), _run_moments(problem, draws, real)):
         location, variance = location + mean, variance + spread
     if problem.model.noise.ou:
         variance = variance + draws.sites["sigma_ou"][:, None] ** 2
     if "loss_se" in real:
-        variance = variance + (real["loss_se"] / real["loss"]).to_numpy() ** 2
+        variance = variance + scale.error(real["loss_se"], real["loss"]).to_numpy() ** 2
     with double():
         density = _density(problem.model.noise)(log_loss - location, draws.sites["sigma"][:, None], variance)
-    return np.asarray(density) - log_loss
+    return np.asarray(density) + scale.log_slope(log_loss)
 
 
 def _drift_moments(

@@ -92,7 +92,7 @@ def _run_for(problem: Problem, sites: Mapping[str, np.ndarray], name: str, input
         ]
     )
     flat = {site: np.asarray(value).reshape(-1) for site, value in sites.items() if np.ndim(value) == 2}
-    seen = np.log(law_losses(problem, Draws(flat, *NOTHING), rows))
+    seen = problem.scale.fitted(law_losses(problem, Draws(flat, *NOTHING), rows))
     covariance = np.cov(np.column_stack([np.log(flat[name]), seen]), rowvar=False)
     share = reduction_of(covariance, np.mean(flat["sigma"] ** 2)) / covariance[0, 0]
     best = rows.iloc[int(share.argmax())]

@@ -8,8 +8,9 @@ import pandas as pd
 
 
 def log_inputs(frame: pd.DataFrame, inputs: Iterable[str]) -> dict[str, np.ndarray]:
-    """Name -> natural logarithm of each input, `(row,)`."""
-    return {name: np.log(frame[name].to_numpy(float)) for name in inputs}
+    """Name -> natural logarithm of each input, `(row,)`; one that is zero or below somewhere as it is."""
+    values = {name: frame[name].to_numpy(float) for name in inputs}
+    return {name: np.log(x) if (x > 0).all() else x for name, x in values.items()}
 
 
 def smooth_residuals(

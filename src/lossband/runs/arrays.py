@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .loss_scale import SCALES, LossScale
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -28,9 +30,9 @@ class Unit:
     """
 
     least: Array | float  # smallest training loss
-    typical: Array | float  # median training loss
-    spread: Array | float  # standard deviation of ln loss over the training rows
-    centre: dict[str, Array | float]  # input -> geometric mean over the training rows
+    typical: Array | float  # median training loss; the range of losses that are fitted as they are
+    spread: Array | float  # standard deviation of ln loss (of such a loss itself) over the training rows
+    centre: dict[str, Array | float]  # input -> geometric mean over the training rows; mean of a plain input
     least_input: dict[str, Array | float]  # input -> smallest training value
 
 
@@ -116,14 +118,27 @@ def size_class(count: int, least: int = 16) -> int:
     return max(least, 1 << (int(count) - 1).bit_length())
 
 
-def unit_of(frame: "pd.DataFrame", inputs: Iterable[str]) -> Unit:
-    """The `Unit` that a checked training frame fixes."""
-    log_loss = np.log(frame["loss"].to_numpy())
+def unit_of(
+    frame: "pd.DataFrame",
+    inputs: Iterable[str],
+    *,
+    plain: Iterable[str] = (),
+    scale: LossScale = SCALES["log"],
+) -> Unit:
+    """The `Unit` that a checked training frame fixes.
+
+    Args:
+        frame: the checked training rows.
+        inputs: the law's inputs.
+        plain: those of them that are read as they are, and may be zero: their centre is the mean.
+        scale: that the losses are fitted on.
+    """
+    fitted, plain = scale.fitted(frame["loss"].to_numpy()), set(plain)
     return Unit(
-        least=np.exp(log_loss.min()),
-        typical=np.exp(np.median(log_loss)),
-        spread=np.std(log_loss),
-        centre={name: np.exp(np.log(frame[name]).mean()) for name in inputs},
+        least=scale.loss(fitted.min()),
+        typical=scale.centre(fitted),
+        spread=np.std(fitted),
+        centre={n: frame[n].mean() if n in plain else np.exp(np.log(frame[n]).mean()) for n in inputs},
         least_input={name: frame[name].min() for name in inputs},
     )
 

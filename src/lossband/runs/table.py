@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, Note, listed, nearest
+from ..errors import InputError, Note, close, listed, nearest
 from .cells import dates, floats, how_to_mend, labels
 from .files import read_file
 from .frames import frame_of
@@ -34,6 +34,15 @@ INPUTS = {
     "ff_ratio": "d_ff / d_model",
     "aspect_ratio": "d_model / n_layer",
     "head_dim": "d_model / n_head",
+    "experts": "experts per layer, one of which is used at a time or more; 1 is a dense model",
+    "active": "parameters that one token passes",
+    "total": "parameters of all experts together",
+    "first_tokens": "training tokens of a first stage, before `tokens`",
+    "streams": "parallel streams of one model",
+    "vocabulary": "entries of the tokenizer's vocabulary",
+    "characters": "training text, in characters",
+    "batch": "sequences, or tokens, per optimiser step",
+    "bits": "bits per weight in training",
 }
 # a table as users have it: a frame or what pandas makes one of, or the path of a file
 RunsLike = (
@@ -60,8 +69,8 @@ def read_runs(runs: RunsLike, *, columns: Mapping[str, str] | None = None) -> pd
         others are carried along untouched.
 
     Raises:
-        InputError: an empty table, a name in `columns` that is not there, a target outside the vocabulary, or
-            two columns with one name.
+        InputError: an empty table, a name in `columns` that is not there, a target that looks like a misspelt
+            name of the vocabulary, or two columns with one name.
     """
     columns = dict(_names(columns))
     if isinstance(runs, str) or hasattr(runs, "__fspath__") or hasattr(runs, "read"):
@@ -75,11 +84,11 @@ def read_runs(runs: RunsLike, *, columns: Mapping[str, str] | None = None) -> pd
                 f"{nearest(mine, frame.columns)}",
                 "Give the table's own name on the left: columns={'N': 'params'}.",
             )
-        if ours not in VOCABULARY:
+        if ours not in VOCABULARY and close(ours, VOCABULARY):
             raise InputError(
                 f"columns= maps {mine!r} to {ours!r}, which is no column of lossband"
                 f"{nearest(ours, VOCABULARY)}",
-                f"Use one of {', '.join(VOCABULARY)}.",
+                f"Use one of {', '.join(VOCABULARY)}, or any other name that your law reads.",
             )
     frame = frame.rename(columns=columns)
     twice = sorted(set(map(str, frame.columns[frame.columns.duplicated()])))
@@ -143,6 +152,8 @@ def check_runs(
     loss: bool = True,
     clock: str | None = None,
     varied: Iterable[str] | None = None,
+    plain: Iterable[str] = (),
+    signed: bool = False,
 ) -> pd.DataFrame:
     """Check the columns that a law needs; return them as float64 beside the labels.
 
@@ -152,6 +163,8 @@ def check_runs(
         loss: whether measured losses are needed (a forecast needs none).
         clock: a column that orders the points of a run, if the noise needs one; it may be constant.
         varied: the inputs that must not be constant; by default all.
+        plain: the inputs that may be zero or negative.
+        signed: whether the loss may be zero or negative.
 
     Returns:
         A frame of float64 inputs, and `loss` and `loss_se` where they are asked for, with `run` as its first
@@ -161,8 +174,9 @@ def check_runs(
         InputError: missing, non-numeric, NaN, infinite or non-positive cells; a repeated measurement; an
             input with one single value.
     """
-    needed: list[str] = [*inputs, *([clock] if clock else []), *(["loss"] if loss else [])]
-    columns = {name: numbers(frame, name) for name in dict.fromkeys(needed)}
+    needed = dict.fromkeys([*inputs, *([clock] if clock else []), *(["loss"] if loss else [])])
+    free = {*plain, *(["loss"] if signed else [])}
+    columns = {name: numbers(frame, name, signed=name in free) for name in needed}
     if loss and "loss_se" in frame:
         columns["loss_se"] = numbers(frame, "loss_se")
     checked = pd.DataFrame(columns, dtype=np.float64)
@@ -173,7 +187,7 @@ def check_runs(
         )
     checked.insert(0, "run", run.astype(str))
     if loss:
-        _check_repeats(frame, checked)
+        _check_repeats(frame, [*INPUTS, *inputs])
         for name in (*(inputs if varied is None else varied), "loss"):
             if checked[name].nunique() == 1:
                 others = "" if name == "loss" else f", or use a law without {name}"
@@ -195,8 +209,18 @@ def _hashable(column: pd.Series) -> pd.Series:
     return column.map(repr) if column.dtype == object else column
 
 
-def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False) -> pd.Series:
-    """Column `name` as finite positive float64 `(row,)`; `zero`: zeros are numbers too."""
+def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False, signed: bool = False) -> pd.Series:
+    """Column `name` as finite positive float64 `(row,)`.
+
+    Args:
+        frame: the table.
+        name: of the column.
+        zero: zeros are numbers too.
+        signed: zeros and negative numbers are.
+
+    Raises:
+        InputError: a missing column, or cells that are no such number.
+    """
     if name not in frame:
         raise InputError(
             f"the table has no column {name!r} (it has {listed(frame.columns, 12)})"
@@ -223,11 +247,12 @@ def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False) -> pd.Series:
         _refuse_rows(
             name, np.isinf(values), "infinite value", "finite numbers", "Drop the diverged measurements."
         )
-    if (values < 0).any() or (not zero and (values == 0).any()):
+    if not signed and ((values < 0).any() or (not zero and (values == 0).any())):
         _refuse_rows(
             name, values <= 0, "value <= 0", "positive numbers", f"Drop them with runs[runs.{name} > 0]."
         )
-    far = (values > 0) & ((values < 1e-300) | (values > 1e300))  # a share or a product of these is no float
+    size = values.abs()
+    far = (size > 0) & ((size < 1e-300) | (size > 1e300))  # a share or a product of these is no float
     if far.any():
         _refuse_rows(
             name, far, "value beyond 1e-300 to 1e300", "numbers in that range", "Choose another unit."
@@ -248,9 +273,9 @@ def _refuse_rows(
     )
 
 
-def _check_repeats(frame: pd.DataFrame, checked: pd.DataFrame) -> None:
+def _check_repeats(frame: pd.DataFrame, inputs: Iterable[str]) -> None:
     """Refuse the same measurement twice: one run and equal inputs; without run labels, an equal loss too."""
-    key = [c for c in frame.columns if c in INPUTS or c == "family"]
+    key = [c for c in frame.columns if c in {*inputs, "family"}]
     key += ["run"] if "run" in frame else ["loss"]
     repeated = frame[key].apply(_hashable).duplicated(keep=False)
     if repeated.any():
