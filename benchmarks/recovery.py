@@ -23,7 +23,12 @@ from lossband.model.problem import coefficients, pose
 
 LAW_NAMES = tuple(LAWS)
 # inputs of a law that takes them by the table
-CHOSEN = {"curve": ("tokens", "lr_area", "lr_mean"), "shape": ("params", "ff_ratio", "head_dim")}
+CHOSEN = {
+    "curve": ("tokens", "lr_area", "lr_mean"),
+    "shape": ("params", "ff_ratio", "head_dim"),
+    "sparse": ("params", "active", "total", "tokens"),
+    "mixture": ("params", "proportion_web", "proportion_code"),
+}
 
 
 def design(law, rows=60, seed=0):
@@ -46,11 +51,24 @@ def design(law, rows=60, seed=0):
         "step": (10, 1e5),
         "ff_ratio": (0.5, 16),
         "head_dim": (8, 256),
+        "experts": (1, 512),
+        "streams": (1, 8),
+        "active": (1e7, 1e10),
+        "total": (1e10, 1e11),
+        "vocabulary": (4e3, 1e5),
+        "characters": (1e8, 1e11),
+        "batch": (16, 2048),
+        "lr": (2e-4, 5e-3),
+        "bits": (2, 16),
+        "proportion_web": (0.1, 0.9),
+        "proportion_code": (0.05, 0.5),
     }
     inputs = LAWS[law].inputs or CHOSEN.get(law, ("tokens",))
     table = pd.DataFrame({name: np.exp(rng.uniform(*np.log(ranges[name]), rows)) for name in inputs})
     if "loops" in table:
         table["loops"] = rng.choice([1, 2, 4, 8], rows)
+    parts = [name for name in inputs if name.startswith("proportion_")]
+    table[parts] = table[parts].div(table[parts].sum(axis=1), axis=0)
     return table.assign(loss=np.exp(rng.normal(np.log(3.0), 0.15, rows)))
 
 

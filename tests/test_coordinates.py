@@ -30,9 +30,22 @@ SPANS |= {
     "ff_ratio": 20,
     "lr_area": 100,
     "lr_mean": 5,
+    "experts": 64,
+    "streams": 8,
+    "active": 5,
+    "total": 5,
+    "vocabulary": 30,
+    "characters": 300,
+    "batch": 100,
+    "lr": 20,
+    "bits": 8,
+    "proportion_web": 9,
+    "proportion_code": 9,
 }
 CHOSEN = {
     "shape": ("params", "ff_ratio"),
+    "sparse": ("params", "active", "total", "tokens"),
+    "mixture": ("params", "proportion_web", "proportion_code"),
     "annealed": ("tokens", "lr_area", "lr_mean"),
 }  # of the laws that choose their inputs; the others take tokens
 LAWS_TRIED = {
@@ -52,10 +65,15 @@ def space_of(name):
     """The law's space on a generic table."""
     law, rng = LAWS_TRIED[name], np.random.default_rng(1)
     inputs = law.inputs or CHOSEN.get(name, ("tokens",))
-    table = pd.DataFrame({column: SPANS[column] ** rng.uniform(0, 1, 12) for column in inputs})
+    table = pd.DataFrame({column: SPANS[column] ** rng.uniform(0, 1, 20) for column in inputs})
+    if name == "sparse":
+        table["total"] *= SPANS["active"]  # never fewer than are active
+    if name == "mixture":
+        parts = list(inputs[1:])
+        table[parts] = table[parts].div(table[parts].sum(axis=1), axis=0)
     drift = "default" if name == "chinchilla" else None  # one drift is enough
     law = law if law.inputs else law.name
-    problem = pose(table.assign(loss=rng.uniform(2, 4, 12)), law, noise="normal", drift=drift)
+    problem = pose(table.assign(loss=rng.uniform(2, 4, 20)), law, noise="normal", drift=drift)
     return Space.of(problem.model, problem.runs, weigh(problem.measured, problem.measured.mixture))
 
 

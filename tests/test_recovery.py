@@ -9,18 +9,27 @@ from lossband.laws import LAWS
 
 QUICK = ("chinchilla", "coupled", "coupled_recurrence", "curve", "kaplan", "looped", "power", "recurrence")
 SLOW = (
+    "batch_rate",
     "bnsl",
     "capped",
     "coupled_looped",
     "data_constrained",
+    "epochs",
+    "experts",
+    "experts_bilinear",
     "looped_step",
+    "mixture",
+    "parallel",
     "position",
     "position_by_size",
     "position_by_step",
     "power_no_floor",
     "power_saturated",
     "power_shifted",
+    "precision",
     "shape",
+    "sparse",
+    "vocabulary",
 )
 # The twenty tables of seed 0 are unlucky for one law: 11 hold alpha, and 72 of the 80 of seeds 1 to 4; its
 # ranks are uniform in 500 simulations.

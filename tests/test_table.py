@@ -311,7 +311,7 @@ def test_what_a_model_cannot_use_is_refused(case, sweep):
 
 
 def test_a_law_reads_any_column_of_the_table(sweep):
-    assert pose(sweep.assign(heads=np.arange(1, 37)), reads_heads).model.law.inputs == ("heads",)
+    assert pose(sweep.assign(heads=np.arange(1, 37)), reads_heads).model.law.inputs == ("params", "heads")
     with pytest.raises(InputError, match="reads runs.heads, which is no column of the table .it has params"):
         pose(sweep, reads_heads)
 

@@ -24,7 +24,7 @@ class InputError(ValueError):
         return InputError, (self.what, self.hint, self.shell)
 
 
-def close(name: object, known: Iterable[object], cutoff: float = 0.7) -> bool:
+def close(name: object, known: Iterable[object], cutoff: float = 0.75) -> bool:
     """Whether an unknown name is so near a known one that it is likely misspelt."""
     import difflib
 
