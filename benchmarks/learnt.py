@@ -1,8 +1,9 @@
 """Bands under a population of a laboratory's own past sweeps, against the defaults.
 
-    python -m benchmarks.learnt
+    python -m benchmarks.learnt                          # each of five sets in turn, ten minutes each
+    python -m benchmarks.learnt protein_clm xlstm_isoflop
 
-For each set named, `lb.learn` sees the other sets named, and `lb.fit(population=)` fits every split of the set
+For each set asked for, `lb.learn` sees the other four, and `lb.fit(population=)` fits every split of the set
 itself, whose group had no part in what was learnt. Widths and CRPS are ratios to the default's on the same
 split, geometric means.
 """
@@ -34,13 +35,14 @@ def row(post, hidden):
 def main():
     """Learn with each set left out, and print both forecasts of its splits."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", default=NAMES, metavar="SET", help=", ".join(NAMES))
     parser.add_argument("--num-samples", type=int, default=300)
     args = parser.parse_args()
     columns = ["run", "params", "tokens", "loss"]
     frames = {name: rows[columns].astype({"run": str}) for name, _, rows in sets() if name in NAMES}
     frames = {name: rows.sample(min(len(rows), 200), random_state=0) for name, rows in frames.items()}
     options, found = dict(num_samples=args.num_samples, seed=0, progress=False), []
-    for name in NAMES:
+    for name in args.names:
         start = time.time()
         past = lb.learn(
             {n: f for n, f in frames.items() if n != name}, num_samples=args.num_samples, progress=False
