@@ -112,7 +112,7 @@ def test_the_table_has_medians_ratios_and_who_is_missing():
     assert "failed: stan is not installed" in printed
 
 
-def test_rows_have_their_tables_and_libraries_of_the_bench_group():
+def test_rows_have_their_tables_and_libraries_of_the_bench_group(shared_data):
     assert len(BY_NAME) == len(ROWS)
     assert {row.needs for row in ROWS} <= {"", "nutpie", "pymc", "stan", "simple_scaling_laws"}
     assert len(many_curves(200, 4)) == 200 and one_curve(100)["run"].nunique() == 1
