@@ -194,7 +194,7 @@ def simulated_run(seed):
     run = add_lr_areas(pd.DataFrame({"run": f"s{seed}", "step": step, "lr": lr}))
     E, A = rng.lognormal(np.log(2.4), 0.2), rng.lognormal(np.log(0.4), 0.4)
     alpha, C = rng.lognormal(np.log(0.5), 0.5), rng.lognormal(np.log(0.12), 0.5)
-    loss = E + A * (run.lr_area / run.lr_area.iloc[60]) ** -alpha + C * run.lr_mean / 1e-3
+    loss = E + A * (run.lr_area / run.lr_area.iloc[60]) ** -alpha + C * run.lr_mean
     return run.assign(true=loss, loss=loss * np.exp(0.01 * rng.standard_t(4, len(run)))).drop(
         columns=["lr_area", "lr_mean"]
     )

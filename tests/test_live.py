@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import lossband as lb
+from lossband.live.ahead import crossing
 from lossband.live.prepare import prepare
-from lossband.live.watch import crossing
 from lossband.runs.thin import drop_overtaken, drop_start, medians, point_scatter, spaced
 
 END = 20_000.0
@@ -223,7 +223,7 @@ def test_what_cannot_be_watched_is_refused(seen, change, options, message):
 def test_by_size_is_the_equation_of_its_docstring(x64):
     import numpyro
 
-    from lossband.laws.curve import by_size
+    from lossband.laws import trajectory
     from lossband.runs.arrays import runs_of, unit_of
 
     rows = (
@@ -232,11 +232,13 @@ def test_by_size_is_the_equation_of_its_docstring(x64):
         .assign(params=np.geomspace(1e7, 1e9, 20), lr_area=np.arange(1, 21.0), lr_mean=np.linspace(2, 1, 20))
     )
     inputs = ("params", "step", "lr_area", "lr_mean")
-    sites = {"E": 2.0, "A": 0.3, "alpha": 0.4, "B": 0.7, "beta": 0.6, "C": 0.2}
+    sites = {"E": 2.0, "A": 0.3, "alpha": 0.4, "B": 0.7, "beta": 0.6, "C": 0.2, "w": 0.5, "kappa": 0.1}
     with numpyro.handlers.block(), numpyro.handlers.substitute(data=sites):
-        loss = by_size(runs_of(rows, unit_of(rows, inputs)))
+        loss = trajectory(runs_of(rows, unit_of(rows, inputs)))
     x = {name: rows[name] / np.exp(np.log(rows[name]).mean()) for name in inputs}
-    expected = 2.0 + 0.3 * x["params"] ** -0.4 + 0.7 * x["lr_area"] ** -0.6 + 0.2 * x["lr_mean"]
+    lost = 1.9 * 0.5 - 1  # of the first row's area, which is 1
+    pace = (rows["lr_area"] - lost) / (np.exp(np.log(rows["lr_area"]).mean()) - lost)
+    expected = 2.0 + 0.3 * x["params"] ** -0.4 + x["params"] ** 0.1 * (0.7 * pace**-0.6 + 0.2 * x["lr_mean"])
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
 
 
@@ -254,3 +256,21 @@ def test_the_example_answers_its_question(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "90 % band" in printed and "what came" in printed
     assert (tmp_path / "watch.png").stat().st_size > 10_000
+
+
+def test_a_run_of_unknown_schedule_may_follow_each_of_four():
+    step = np.arange(1.0, 2001)
+    log = pd.DataFrame({"step": step, "loss": 2 + 3 * step**-0.4 + 0.01 * np.sin(step)})
+    mixed = lb.watch(log, until=4000, num_samples=300)
+    assert len(mixed.others) == 3 and [note.code for note in mixed.notes if note.code == "no-lr"]
+    ends = [each.posterior.draws(each.ahead.tail(1)).to_numpy() for each in (mixed, *mixed.others)]
+    medians = [np.median(end) for end in ends]
+    assert medians[3] == min(medians) and medians[3] < medians[0] - 0.02  # all of its decay is to come
+    low, high = mixed.end(levels=(0.9,))[["lo_90", "hi_90"]].iloc[0]
+    assert min(medians) > low and max(medians) < high
+    (told,) = mixed.end()["median"]
+    assert min(medians) < told < max(medians)
+    known = lb.watch(log, schedule=lb.schedule("constant", until=4000), num_samples=300)
+    assert not known.others
+    at = {"step": [3000.0, 3500.0]}
+    assert len(mixed.predict(at)) == 2 and mixed.prob(at, below=9.0).min() == 1

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from .._arguments import level_of, number, seed_of
+from .._arguments import number, seed_of
 from .._html import notebook
 from ..errors import Note
 from ..inference.batches import sample
 from ..inference.sampler import Sampler
-from ..posterior.bands import LEVELS, Forecast, named
+from ..model.problem import NewRows
 from ..posterior.posterior import Posterior
-from ..runs.arrays import clock_of
 from ..runs.schedule import add_lr_areas
 from ..runs.table import read_runs
+from .ahead import Ahead
 from .prepare import prepare
 
 if TYPE_CHECKING:
@@ -28,10 +28,9 @@ if TYPE_CHECKING:
 
     from ..inference.sampler import Method
     from ..model.drift import DriftLike
-    from ..model.problem import NewRows, Problem
     from ..plot.style import Axes
     from ..posterior.forecast import Kind
-    from ..posterior.health import Health
+    from ..runs.schedules import Planned
     from ..runs.table import RunsLike
     from .prepare import Asked
 
@@ -40,7 +39,7 @@ def watch(
     runs: RunsLike,
     until: float | None = None,
     *,
-    schedule: RunsLike | None = None,
+    schedule: Planned | None = None,
     earlier: RunsLike | None = None,
     target: float | None = None,
     columns: Mapping[str, str] | None = None,
@@ -62,9 +61,11 @@ def watch(
         runs: the log of one run, in its order: `tokens` or `step` (the clock), `loss`, and `lr` where it is
             known.
         until: the clock's value at the end of the run. Default: where `schedule` ends.
-        schedule: the clock and `lr` of the rest of the run; without it the learning rate is held at its last
-            value, and a note says so. Where the log has no `lr`, the schedule of the whole run, in any unit,
-            stands in for it.
+        schedule: the clock and `lr` of the rest of the run as a table, a `lossband.schedule`, its name
+            ("cosine"), or a function of the clock, such as an Optax schedule; without it the learning rate is
+            held at its last value, and a note says so. Where the log has no `lr`, the schedule of the whole
+            run, in any unit, stands in for it. Where neither is known, the band is an equal mixture of four
+            schedules: constant, cosine to a tenth, linear to 0, and linear to 0 over the last fifth.
         earlier: other runs, with a column `run` and the same clock: of the same size under other schedules,
             or of other sizes, with `params`. They are fitted together with this one, each with an effect of
             its own.
@@ -83,6 +84,12 @@ def watch(
 
     Raises:
         InputError: several runs, no clock, an end that is not ahead, or a log that cannot be put in order.
+
+    Example:
+        >>> import lossband as lb
+        >>> log = lb.load_dataset("long")[["step", "loss"]].iloc[:2000]
+        >>> outlook = lb.watch(log, until=40_000, method="laplace")
+        >>> table = outlook.end()
     """
     if target is not None:
         target = number("target", target, "a loss above 0", "Give one: target=3.2.", above=0)
@@ -101,15 +108,17 @@ def outlooks(asked: Sequence[Asked], **options: Any) -> list[Outlook]:
         options: of `Sampler` and of `lossband.inference.batches.sample`.
     """
     sampler, options = Sampler.of(options, num_warmup=300, num_samples=500)
-    posteriors = sample([ask.problem for ask in asked], sampler, **options)
-    return [
+    every = [each for ask in asked for each in (ask, *ask.others)]
+    posteriors = sample([each.problem for each in every], sampler, **options)
+    looks = iter(
         Outlook(post, ask.seen, ask.ahead, ask.target, ask.notes)
-        for post, ask in zip(posteriors, asked, strict=True)
-    ]
+        for post, ask in zip(posteriors, every, strict=True)
+    )
+    return [replace(next(looks), others=tuple(next(looks) for _ in ask.others)) for ask in asked]
 
 
 @dataclass(frozen=True)
-class Outlook(Forecast):
+class Outlook(Ahead):
     """What is to be expected of a run in progress.
 
     posterior: the fit of the thinned rows; its `health` says whether it can be trusted.
@@ -117,6 +126,13 @@ class Outlook(Forecast):
         clock.
     target: a loss to be reached, or None.
     notes: coded remarks on the log and on what the forecast assumes.
+    others: the same run under other schedules, where its own is not known; each has an equal part.
+
+    Example:
+        >>> import lossband as lb
+        >>> log = lb.load_dataset("long")[["step", "loss"]].iloc[:2000]
+        >>> outlook = lb.watch(log, until=40_000, target=2.0, method="laplace")
+        >>> table = outlook.curve()
     """
 
     posterior: Posterior
@@ -124,23 +140,13 @@ class Outlook(Forecast):
     ahead: pd.DataFrame
     target: float | None = None
     notes: tuple[Note, ...] = ()
+    others: tuple[Outlook, ...] = ()
 
     @property
-    def problem(self) -> Problem:
-        """The problem of the thinned rows."""
-        return self.posterior.problem
-
-    @property
-    def health(self) -> Health:
-        """The health of the fit of the thinned rows."""
-        return self.posterior.health
-
-    @property
-    def clock(self) -> str:
-        """The column that time is counted in: "tokens" or "step"."""
-        clock = clock_of(self.ahead)
-        assert clock is not None  # a log without one is refused
-        return clock
+    def ok(self) -> bool:
+        """Whether the forecast may be used: a sound fit, of a run that is not off its path."""
+        sound = all(each.posterior.health.ok for each in (self, *self.others))
+        return sound and not any(note.code == "rising-run" for note in self.notes)
 
     def draws(
         self,
@@ -151,44 +157,21 @@ class Outlook(Forecast):
     ) -> xarray.DataArray:
         """Draws of the loss at points of this run, (sample, row); by default along `ahead`.
 
-        Points need the inputs of the fit.
+        Points need the inputs of the fit; where the schedule is not known, each it may follow has a part.
         """
-        return self.posterior.draws(self.ahead if new is None else new, kind=kind, columns=columns)
+        own = super().draws(new, kind=kind, columns=columns)
+        if not self.others:
+            return own
+        rows = self.ahead if new is None else NewRows.of(new, columns).checked(self.problem)
+        parts = [each.posterior.draws(each.areas_at(rows), kind=kind) for each in self.others]
+        return own.copy(data=shuffled([part.to_numpy() for part in (own, *parts)]))
 
-    def curve(self, *, kind: Kind = "observation", levels: Sequence[float] = LEVELS) -> pd.DataFrame:
-        """The band from now to the end, a frame with a row a point of `ahead`."""
-        return self.predict(self.ahead, kind=kind, levels=levels)
-
-    def end(self, *, kind: Kind = "observation", levels: Sequence[float] = LEVELS) -> pd.DataFrame:
-        """The band on the final loss, one row: of a loss averaged as the last bin of the log was."""
-        return self.predict(self.ahead.tail(1), kind=kind, levels=levels)
-
-    def end_below(self, loss: float, *, kind: Kind = "observation") -> float:
-        """P(loss at the end < `loss`)."""
-        loss = number("loss", loss, "a loss", "Give one: outlook.end_below(2.3).")
-        return float(self.prob(self.ahead.tail(1), below=loss, kind=kind)[0])
-
-    def reach(self, target: float | None = None, *, level: float = 0.9) -> pd.Series:
-        """When the run, without the noise of a single measurement, first reaches a loss.
-
-        Args:
-            target: the loss; by default the one given to `watch`.
-            level: of the interval.
-
-        Returns:
-            a series: `target`; `prob`, the probability that it is reached before the end; `median`, `lo_90`,
-            `hi_90`: quantiles of the clock over all draws, infinite where too many do not reach it; and
-            `median_if`, `lo_90_if`, `hi_90_if`: over the draws that do.
-        """
-        target = self.target if target is None else target
-        target = number("target", target, "a loss above 0", "Give one: outlook.reach(3.2).", above=0)
-        level = level_of(level)
-        times = crossing(self.draws(kind="run").to_numpy(), self.ahead[self.clock].to_numpy(), target)
-        ends = {"median": 0.5, f"lo_{named(level)}": (1 - level) / 2, f"hi_{named(level)}": (1 + level) / 2}
-        some = times[np.isfinite(times)]
-        found = {"target": target, "prob": len(some) / len(times)}
-        found |= {name: _ranked(times, q) for name, q in ends.items()}
-        return pd.Series(found | {f"{name}_if": _ranked(some, q) for name, q in ends.items()})
+    def areas_at(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Rows of the clock with the areas that this run's learning rate has there."""
+        whole = pd.concat([self.seen, self.ahead.iloc[1:]])
+        known, at = np.log(whole[self.clock].to_numpy(float)), np.log(rows[self.clock].to_numpy(float))
+        areas = {name: np.interp(at, known, whole[name]) for name in ("lr_area", "lr_mean")}
+        return rows.assign(**areas)
 
     def plot(
         self, real: RunsLike | None = None, *, ax: Axes | None = None, unit: str = "", **options: Any
@@ -241,24 +224,8 @@ class Outlook(Forecast):
         return "\n".join([*lines, *map(str, self.notes), *map(str, ill)])
 
 
-def crossing(losses: np.ndarray, clock: np.ndarray, target: float) -> np.ndarray:
-    """When each curve first reaches a target: `(sample,)`, infinite where it does not.
-
-    Args:
-        losses: `(sample, row)` draws; between rows the loss is straight in the log of the clock.
-        clock: `(row,)`, rising.
-        target: a loss.
-    """
-    below = losses <= target
-    j = below.argmax(1)
-    sample = np.arange(len(losses))
-    high, low = losses[sample, np.maximum(j - 1, 0)], losses[sample, j]
-    share = np.divide(high - target, high - low, out=np.ones_like(high), where=high > low)
-    step = np.log(clock[j]) - np.log(clock[np.maximum(j - 1, 0)])
-    times = np.exp(np.log(clock[j]) - (1 - share) * step)
-    return np.where(below.any(1), np.where(j == 0, clock[0], times), np.inf)
-
-
-def _ranked(times: np.ndarray, q: float) -> float:
-    """The quantile that is one of the values, infinite where there is none: infinite times have no middle."""
-    return np.sort(times)[max(0, int(np.ceil(q * len(times))) - 1)] if len(times) else np.inf
+def shuffled(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """An equal number of draws from each, as many as the first has, always the same ones."""
+    picks = np.random.default_rng(0).integers(len(parts), size=len(parts[0]))
+    place = np.arange(len(parts[0]))
+    return np.stack(parts)[picks, place % min(map(len, parts))]

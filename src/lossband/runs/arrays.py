@@ -14,7 +14,7 @@ from .loss_scale import SCALES, LossScale
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = jax.Array | np.ndarray  # before a program, inside it, or after it
+Array = Any  # an array of JAX or NumPy: before a program, inside it, or after it
 # the package computes in float64, whatever its user's JAX does
 double = functools.partial(jax.enable_x64, True)
 FAR = 1e6  # "no row before": e^-FAR is 0, and unlike infinity its derivatives are 0 too
@@ -135,7 +135,7 @@ def unit_of(
     """
     fitted, plain = scale.fitted(frame["loss"].to_numpy()), set(plain)
     return Unit(
-        least=scale.loss(fitted.min()),
+        least=scale.value(fitted.min()),
         typical=scale.centre(fitted),
         spread=np.std(fitted),
         centre={n: frame[n].mean() if n in plain else np.exp(np.log(frame[n]).mean()) for n in inputs},

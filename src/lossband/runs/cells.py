@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 from numbers import Integral, Number
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def number_of(cell: Any, *, count: bool = True) -> float:
     if isinstance(cell, bool | np.bool_ | bytes | complex) or not isinstance(cell, str | Number | np.number):
         return np.nan
     try:
-        return float(cell)
+        return float(cast(Any, cell))
     except OverflowError:  # a whole number beyond 1.8e308
         return np.inf
     except (ValueError, TypeError):

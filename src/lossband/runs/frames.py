@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..errors import InputError
@@ -35,7 +34,7 @@ def frame_of(runs: Any) -> pd.DataFrame:
 
 
 def _scalar(value: Any) -> bool:
-    return isinstance(value, str) or (np.ndim(value) == 0 and not isinstance(value, Mapping | set))
+    return isinstance(value, str) or not hasattr(value, "__iter__") or getattr(value, "ndim", 1) == 0
 
 
 def _converted(table: Any, method: str) -> Any:

@@ -41,14 +41,14 @@ def without_start(frame: pd.DataFrame, names: Iterable[str | None]) -> tuple[pd.
 def _at_ends(frame: pd.DataFrame, zero: np.ndarray) -> bool:
     """Whether each run has at most one of these rows, as the first or last of its rows."""
     apart = _apart(frame)
-    key = pd.Series(frame[apart].astype(str).agg("\0".join, axis=1) if apart else "", index=frame.index)
+    key = pd.Series(frame[apart].map(str).agg("\0".join, axis=1) if apart else "", index=frame.index)
     ends = ~key.duplicated() | ~key.duplicated(keep="last")
     return bool(ends[zero].all()) and not bool(key[zero].duplicated().any())
 
 
 def _is_clock(frame: pd.DataFrame, name: str) -> bool:
     """Whether a column orders points of runs: of tokens that is so where a run has several rows."""
-    return name == "step" or "step" in frame or ("run" in frame and frame["run"].duplicated().any())
+    return name == "step" or "step" in frame or ("run" in frame and bool(frame["run"].duplicated().any()))
 
 
 def _apart(frame: pd.DataFrame) -> list[str]:

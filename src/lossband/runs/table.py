@@ -24,8 +24,8 @@ INPUTS = {
     "position": "index of the token in its context, from 1",
     "step": "optimiser steps",
     "lr": "learning rate",
-    "lr_area": "learning rate summed over the run so far",
-    "lr_mean": "learning rate averaged over the last part of the run",
+    "lr_area": "learning rate over its peak, summed over the run so far",
+    "lr_mean": "learning rate over its peak, averaged over several time scales",
     "flops": "training FLOPs",
     "d_model": "width",
     "n_layer": "depth",
@@ -49,7 +49,7 @@ RunsLike = (
     pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]] | np.ndarray | str | os.PathLike[str]
 )
 LABELS = ("run", "family")
-MEASURED = ("loss", "loss_se")
+MEASURED = ("loss", "loss_se", "accuracy", "error")
 VOCABULARY = (*LABELS, *MEASURED, *INPUTS)
 
 
@@ -174,7 +174,9 @@ def check_runs(
         InputError: missing, non-numeric, NaN, infinite or non-positive cells; a repeated measurement; an
             input with one single value.
     """
-    needed = dict.fromkeys([*inputs, *([clock] if clock else []), *(["loss"] if loss else [])])
+    needed: dict[str, None] = dict.fromkeys(
+        [*inputs, *([clock] if clock else []), *(["loss"] if loss else [])]
+    )
     free = {*plain, *(["loss"] if signed else [])}
     columns = {name: numbers(frame, name, signed=name in free) for name in needed}
     if loss and "loss_se" in frame:

@@ -44,6 +44,10 @@ def thin(runs: Any, bins: int = 128, *, columns: Mapping[str, str] | None = None
 
     Raises:
         InputError: no tokens or step, or numbers that have no logarithm.
+
+    Example:
+        >>> import lossband as lb
+        >>> short = lb.thin(lb.load_dataset("long"), bins=32)
     """
     table = read_runs(runs, columns=columns)
     clock = clock_of(table)
