@@ -15,7 +15,6 @@ the optimum's, and it is in the loss given for the optimum, but it does not choo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
@@ -65,6 +64,13 @@ class Plan:
             loss over the best one, less one, and `prob_0.1`, `prob_0.5`, `prob_1`: how probably the size is
             within .1, .5, 1 % of its draw's optimum.
         notes: coded remarks: an optimum outside the data, at a bound, or without an interior.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> post = lb.fit(runs, "chinchilla", method="laplace")
+        >>> plan = post.optimal(flops=1e16)
+        >>> exponent = plan.exponent.mean()
     """
 
     frame: pd.DataFrame
@@ -100,7 +106,7 @@ class Plan:
 
         Example:
             >>> import lossband as lb
-            >>> runs = lb.load_dataset("looped").query("loops == 4")
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
             >>> plan = lb.fit(runs, "chinchilla", method="laplace").optimal(flops=[1e15, 1e16])
             >>> axes = plan.plot()
         """
@@ -146,7 +152,7 @@ def allocate(
         drift = post.assembled(
             lambda *mine: np.broadcast_to(drift_draws(*mine, paired=True), len(mine[2])), rows
         )
-        drawn["loss"][:, i] *= np.exp(drift)
+        drawn["loss"][:, i] = problem.scale.loss(problem.scale.of_law(drawn["loss"][:, i]) + drift)
     return Plan(
         _frame(budgets, drawn, regret, levels),
         exponent,
@@ -285,7 +291,7 @@ def _limits(problem: Problem, bounds: Bounds) -> tuple[dict[str, tuple[float, fl
     """
     allowed = [name for name in CHOICES if name in problem.model.law.inputs]
     for name, pair in bounds.items():
-        ends = [each for each in items(pair) if isinstance(each, Real)]
+        ends = [float(each) for each in items(pair) if isinstance(each, int | float | np.number)]
         if (
             name not in allowed
             or len(ends) != 2
@@ -296,7 +302,8 @@ def _limits(problem: Problem, bounds: Bounds) -> tuple[dict[str, tuple[float, fl
                 f"bounds= got {name!r}: {pair!r}; expected (lowest, highest) of {listed(allowed)}.",
                 "For instance bounds={'params': (1e8, 1e11)}.",
             )
-    limits = {name: tuple(map(float, bounds.get(name, (1e-290, 1e290)))) for name in ("params", "tokens")}
+    pairs = {name: bounds.get(name, (1e-290, 1e290)) for name in ("params", "tokens")}
+    limits = {name: (float(low), float(high)) for name, (low, high) in pairs.items()}
     if "loops" not in allowed:
         return limits, np.ones(1)
     low, high = bounds.get("loops", np.quantile(problem.frame["loops"], [0, 1]))

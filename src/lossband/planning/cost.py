@@ -84,7 +84,7 @@ def find_cost(wanted: CostLike | str, inference_tokens: float, looped: bool) -> 
     return Cost(wanted, float(inference_tokens), looped)
 
 
-def _check_function(wanted: object, looped: bool) -> None:
+def _check_function(wanted: Any, looped: bool) -> None:
     """Refuse a cost that cannot take params and tokens, and loops where the law has them."""
     names = ("params", "tokens", "loops") if looped else ("params", "tokens")
     try:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .._arguments import number, of_type, whole
+from .._arguments import number, of_type, one_of, whole
+from .._html import notebook
 from ..errors import InputError, listed
 from ..inference.fit import fit
 from ..model.problem import NewRows
@@ -31,19 +32,20 @@ from .cost import find_cost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Unpack
+    from typing import Any, Unpack
 
     from numpy.typing import ArrayLike
 
     from ..errors import Note
     from ..inference.options import QuickOptions
     from ..laws.resolve import LawLike
+    from ..plot.style import Axes
     from ..posterior.posterior import Posterior
     from ..runs.table import RunsLike
     from .cost import CostLike
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NextRun:
     """Which run to do next.
 
@@ -58,9 +60,44 @@ class NextRun:
     candidates: pd.DataFrame
     sd: float
 
+    def plot(self, x: str = "params", y: str = "tokens", **options: Any) -> Axes:
+        """Draw the candidates over two inputs, coloured by what they tell; those chosen are ringed in order.
+
+        Args:
+            x: the input on the horizontal axis.
+            y: the input on the vertical axis.
+            options: runs (a frame of those done already), ax: see `lossband.plot.planning.candidates`.
+
+        Returns:
+            the matplotlib axes.
+
+        Raises:
+            InputError: an input that the candidates do not have.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+            >>> post = lb.fit(runs, "chinchilla", method="laplace")
+            >>> larger = {"params": [1e6, 3e6], "tokens": [1e8, 1e7]}
+            >>> ax = lb.next_run(post, larger, target={"params": 1e7, "tokens": 1e8}).plot(runs=runs)
+        """
+        from ..plot.planning import candidates
+
+        for each, name in (("x", x), ("y", y)):
+            one_of(each, name, list(map(str, self.candidates)), "Name an input of the candidates.")
+        return candidates(self, x=x, y=y, **options)
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        return notebook(self._now, frame=self.chosen)
+
+    @property
+    def _now(self) -> str:
+        return f"target's sd now {self.sd:.4g}"
+
     def __repr__(self) -> str:
         """The chosen runs."""
-        return f"target's sd now {self.sd:.4g}\n{self.chosen.to_string(float_format=lambda x: f'{x:.4g}')}"
+        return f"{self._now}\n{self.chosen.to_string(float_format=lambda x: f'{x:.4g}')}"
 
 
 def next_run(
@@ -90,6 +127,13 @@ def next_run(
 
     Raises:
         InputError: unusable candidates, target or cost, or no candidate within the budget.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> post = lb.fit(runs, "chinchilla", method="laplace")
+        >>> larger = {"params": [1e6, 3e6], "tokens": [1e8, 1e7]}
+        >>> best = lb.next_run(post, larger, target={"params": 1e7, "tokens": 1e8})
     """
     of_type("post", post, Posterior, "Fit one: lossband.fit(runs).")
     count, hint = whole("count", count), "Leave it out for no limit."
@@ -140,6 +184,11 @@ def check_design(runs: RunsLike, law: LawLike = None, **options: Unpack[QuickOpt
 
     Returns:
         a tuple of notes, empty if there is nothing to say.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> notes = lb.check_design(runs, "chinchilla")
     """
     quick = fit(runs, law, method="laplace", **options)
     return tuple(note for note in quick.health.notes if note.code in CODES)

@@ -133,7 +133,7 @@ def _solver(law: Law, spend: Cost) -> Callable[..., Any]:
                 n: (chosen[n] if n in chosen else jnp.full(params.shape, others[n])).ravel()
                 for n in law.inputs
             }
-            curve = law.at(Runs(columns, unit), sites).reshape(params.shape)
+            curve = law.at(Runs(columns, unit), dict(sites)).reshape(params.shape)
             return jnp.where(fits, curve, jnp.inf)
 
         losses = loss(jnp.broadcast_to(grid, (len(loops), len(grid))))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from .._arguments import mapping, names_of, number, one_of
+from .._arguments import mapping, names_of, number, one_of, whole
 from .._html import notebook
 from ..errors import InputError, listed
 from ..inference.fit import fit
@@ -169,6 +169,21 @@ class Comparison:
         one_of("x", x, self._inputs, "Leave it out for the widest.")
         return multipliers(self, rows[self._inputs], x=x, **options)
 
+    def way_to(self, row: Row, *, points: int = 60) -> pd.DataFrame:
+        """Rows from the smallest run of the data to another row, evenly spaced in their logarithms.
+
+        Args:
+            row: of the law's inputs.
+            points: how many rows.
+
+        Returns:
+            a frame of the law's inputs, for `plot`.
+        """
+        inputs, data = self._inputs, self.posterior.problem.frame
+        start = data[inputs].to_numpy(float)[data[inputs].prod(axis=1).argmin()]
+        end = self._rows(row, self.names[0])[inputs].to_numpy(float)[0]
+        return pd.DataFrame(np.geomspace(start, end, whole("points", points, least=2)), columns=inputs)
+
     def __repr__(self) -> str:
         """The recipes, and whether their fit can be trusted."""
         return f"Comparison of the recipes {', '.join(self.names)}\n{self.posterior!r}"
@@ -193,7 +208,7 @@ class Comparison:
 
     def _new(self, new: Rows, name: str) -> NewRows:
         """The rows as a recipe's, read once."""
-        rows = read_runs(new)
+        rows = read_runs(cast("RunsLike", new))
         return NewRows(rows.assign(recipe=self.names.index(name) + 1.0))
 
     def _rows(self, new: Rows, name: str) -> pd.DataFrame:
@@ -242,6 +257,13 @@ def compare_recipes(
     Raises:
         InputError: unusable tables, a law that no coefficient can differ in, or as many names as there are
             not recipes.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped")
+        >>> few, many = runs.query("loops == 2"), runs.query("loops == 8")
+        >>> found = lb.compare_recipes(few, many, law="chinchilla", method="laplace")
+        >>> table = found.difference({"params": 1e6, "tokens": 1e8})
     """
     for name, width in (("pool", pool), ("floor", floor)):
         number(name, width, "a log-width of 0 or more", "Leave it out for the default.", above=0, zero=True)
@@ -292,7 +314,7 @@ def _multiplier(law: Law, powers: tuple[tuple[str, float], ...]) -> Callable[...
         def loss(recipe: jax.Array, log_m: jax.Array) -> jax.Array:
             grown = {name: runs.inputs[name] * jnp.exp(power * log_m) for name, power in powers}
             rows = runs.inputs | grown | {"recipe": jnp.full_like(log_m, recipe)}
-            return law.at(Runs(rows, runs.unit), sites)
+            return law.at(Runs(rows, runs.unit), dict(sites))
 
         far = jnp.full_like(runs.inputs["recipe"], FAR)
         wanted = loss(a, 0 * far)
