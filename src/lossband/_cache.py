@@ -17,8 +17,9 @@ import platformdirs
 
 LIBRARIES = ("jax", "jaxlib", "numpyro")
 MOST_FILES = 320  # files of ours in the folder; beyond that the ones unused for longest go
-MOST_BYTES = 2 << 30  # of all files in the folder, XLA's own among them
+MOST_BYTES = 200_000_000  # of all files in the folder, XLA's own among them
 ELSEWHERE = "LOSSBAND_CACHE"  # the variable that moves the folder
+LARGER = "LOSSBAND_CACHE_MB"  # the variable that says how many megabytes it may hold
 
 
 def folder() -> Path | None:
@@ -120,12 +121,36 @@ def make_room(place: Path) -> None:
     for file in sorted(ours, key=_last_used)[:-MOST_FILES]:
         file.unlink(missing_ok=True)
     sizes = {file: file.stat().st_size for file in sorted(place.iterdir(), key=_last_used) if file.is_file()}
-    left = sum(sizes.values())
+    left, most = sum(sizes.values()), most_bytes()
     for file, size in sizes.items():
-        if left <= MOST_BYTES:
+        if left <= most:
             break
         file.unlink(missing_ok=True)
         left -= size
+
+
+def most_bytes() -> float:
+    """How many bytes the folder may hold: `MOST_BYTES`, or what `LOSSBAND_CACHE_MB` says."""
+    try:
+        return 1e6 * float(os.environ[LARGER])
+    except (KeyError, ValueError):
+        return MOST_BYTES
+
+
+def held() -> tuple[Path | None, int, int]:
+    """The folder, how many files it holds, and their bytes."""
+    place = folder()
+    sizes = [file.stat().st_size for file in place.iterdir() if file.is_file()] if place else []
+    return place, len(sizes), sum(sizes)
+
+
+def clear() -> int:
+    """Delete every file of the folder; returns how many."""
+    place = folder()
+    files = [file for file in place.iterdir() if file.is_file()] if place else []
+    for file in files:
+        file.unlink(missing_ok=True)
+    return len(files)
 
 
 def _last_used(file: Path) -> float:

@@ -16,9 +16,11 @@ import numpy as np
 from .. import score
 from .._arguments import flag, seed_of, whole
 from .._cache import digest
+from .._store import TRACING, keep_compiled
 from ..errors import InputError
 from ..model.problem import coefficients, components
 from ..posterior.contradictions import contradictions
+from ..posterior.convergence import ess_bulk_tail
 from ..posterior.fit_result import Fit, data_hash
 from ..posterior.health import examine
 from ..posterior.netcdf import load
@@ -29,7 +31,6 @@ from .blas import OneThread
 from .interrupt import side_by_side
 from .nuts import KEEP, TUNE, WHITEN
 from .programs import EVERY, compiled, computed, spread
-from .store import TRACING, keep_compiled
 
 if TYPE_CHECKING:
     import os
@@ -111,11 +112,11 @@ def _fits(
         for (chunk, _), fitted in zip(chunks, _run(executor, jobs, bar), strict=True):
             for i, fit in zip(chunk, fitted, strict=True):
                 fits[i] = fit
-                if folder:
-                    Path(folder).mkdir(parents=True, exist_ok=True)
+                if (path := paths[i]) is not None:
+                    path.parent.mkdir(parents=True, exist_ok=True)
                     with TRACING:  # the file records a curve of the law, and other batches trace it meanwhile
-                        Posterior.of(fit).save(paths[i])
-    return fits
+                        Posterior.of(fit).save(path)
+    return cast("list[Fit]", fits)
 
 
 def fit_weights(fits: Mapping[str, Fit]) -> dict[str, float]:
@@ -131,7 +132,7 @@ def fit_weights(fits: Mapping[str, Fit]) -> dict[str, float]:
     Args:
         fits: name -> `Fit`.
     """
-    densities = [fit.log_density.reshape(-1, fit.log_density.shape[-1]) for fit in fits.values()]
+    densities = [fit.densities.reshape(-1, fit.densities.shape[-1]) for fit in fits.values()]
     expected = np.array([np.mean(score.mixture(each) - each.var(0)) for each in densities])
     weights = np.exp(SHARPNESS * (expected - expected.max()))
     return dict(zip(fits, (weights / weights.sum()).tolist(), strict=True))
@@ -306,10 +307,18 @@ def _nuts(
         bar.set_description("sampling" if adapt == KEEP else "warming up")
         # block by block, so that Ctrl-C is heard between them
         chains, block = jax.block_until_ready(draw(runs, measured, chains, np.int32(adapt), length=length))
+        bar.update()
         if adapt == KEEP:
             blocks.append(block)
-        bar.update()
+            if sampler.until_ess is not None and _least_ess(blocks) >= sampler.until_ess:
+                break
     return blocks
+
+
+def _least_ess(blocks: Sequence[Mapping[str, Any]]) -> float:
+    """The smallest bulk ESS of the coordinates of all problems, in the draws so far."""
+    drawn = np.concatenate([np.asarray(block["position"]) for block in blocks], axis=2)
+    return float(ess_bulk_tail(np.moveaxis(drawn, 0, 2))[0].min())
 
 
 def _laplace(
@@ -340,7 +349,7 @@ def _fit(
     seed: int,
 ) -> Fit:
     """One problem's `Fit`, its rows back in the user's order."""
-    sites, weights, effects, log_density, residual = kept
+    sites, weights, effects, path, log_density, residual = kept
     rows = np.argsort(problem.order)
     weights = weights[..., : problem.pieces]  # the padding's own are of no use
     stats = {name: stats[name] for name in ("energy", "diverging", "steps", "acceptance")}
@@ -348,7 +357,8 @@ def _fit(
     every = {name: value[:, ::EVERY] for name, value in sites.items()}
     residual = residual[:, : every["sigma"].shape[1], rows]
     health = replace(health, notes=(*health.notes, *contradictions(problem, every, residual)))
-    return Fit(problem, sites, weights, effects, stats, log_density[..., rows], prior, health, seed)
+    path = path[..., rows] if path.size else None
+    return Fit(problem, sites, weights, effects, stats, log_density[..., rows], prior, health, seed, path)
 
 
 def _bar(progress: bool | None, total: int) -> tqdm:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -112,12 +112,12 @@ def _climb(space: Space, start: jax.Array) -> tuple[Climbed, jax.Array | float]:
         return (place, measured), place.height
 
     robust = jnp.arange(PLAIN + ROBUST * model.heavy_tailed) >= PLAIN
-    nowhere = Place(start, jnp.inf, jnp.zeros(len(start)), jnp.eye(len(start)))
+    nowhere = Place(start, cast(Any, jnp.inf), jnp.zeros(len(start)), jnp.eye(len(start)))
     (place, measured), heights = jax.lax.scan(round_, (nowhere, space.measured), robust)
     if model.heavy_tailed and not model.integrates:
         place = newton(shape_of(space), place.point, measured, ROUND, place.damping)
         return (place, measured), place.height
-    return (place, measured), heights[PLAIN - 1]
+    return (place, measured), cast(jax.Array, heights)[PLAIN - 1]
 
 
 class Place(NamedTuple):
@@ -202,14 +202,15 @@ def integrated(
         key: random key.
 
     Returns:
-        what a unit of each linear loading adds to ln loss, `(k + run,)`; and the mixture `(row,)`.
+        what a unit of each linear loading adds to ln loss, `(k + run,)`, and after it the OU process at the
+        rows, `(row,)`, where there is one; and the mixture `(row,)`.
     """
     if not space.model.integrates:
         return jnp.zeros(0), measured.mixture
     values = space.constrained(position)
     likelihood = at(space.model, values)(space.runs, measured)
-    weights, mixture = likelihood.conditional(key, measured.log_loss)
-    return likelihood.reach * weights, mixture
+    weights, path, mixture = likelihood.conditional(key, measured.log_loss)
+    return jnp.concatenate([likelihood.reach * weights, path]), mixture
 
 
 def at(model: LossModel, values: Mapping[str, jax.Array]) -> Callable[[Runs, Measured], Likelihood]:

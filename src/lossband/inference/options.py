@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypedDict
 from ..model.drift import DriftLike
 from ..model.noise import NoiseLike
 from ..model.population import Population
+from ..runs.loss_scale import Metric
 from .sampler import Method
 
 
@@ -21,8 +22,8 @@ class TakesJobs(Protocol):
         ...
 
 
-class CommonOptions(TypedDict, total=False):
-    """Of any fit, as in `lossband.fit`."""
+class PlainOptions(TypedDict, total=False):
+    """Of any fit, as in `lossband.fit`, but for the metric."""
 
     noise: NoiseLike
     drift: DriftLike
@@ -34,15 +35,31 @@ class CommonOptions(TypedDict, total=False):
     progress: bool | None
 
 
+class CommonOptions(PlainOptions, total=False):
+    """Of any fit, as in `lossband.fit`."""
+
+    metric: Metric
+    bounds: tuple[float, float] | None
+
+
+class LinkOptions(PlainOptions, total=False):
+    """Of `lossband.link`, for the sigmoid."""
+
+    method: Method
+    until_ess: float | None
+
+
 class FitOptions(CommonOptions, total=False):
     """Of `lossband.fit`, but for the names of columns."""
 
     method: Method
+    until_ess: float | None
 
 
 class ManyOptions(FitOptions, total=False):
     """Of `lossband.fit_many`, but for the names of columns and what becomes of errors."""
 
+    pool: str | None
     batch: int
     executor: TakesJobs | None
     folder: str | os.PathLike[str] | None

@@ -10,11 +10,13 @@ import math
 from typing import TYPE_CHECKING, Any, cast
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 from .._cache import digest
 from .._lazy import numpyro
+from .._store import identity_of, storable, stored
 from ..model.drift import Drift
 from ..model.measured import Measured
 from ..model.noise import Noise
@@ -25,7 +27,6 @@ from .breadth import Breadth
 from .coordinates import Space
 from .mode import find_mode, prior_draw, values_in, widened
 from .nuts import Chains, advance, lifted, place
-from .store import identity_of, storable, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,14 +82,18 @@ def programs(
         runs: Runs, measured: Measured, breadth: Breadth | None, positions: jax.Array, weights: jax.Array
     ) -> Any:
         TRACES["finish"] += 1
-        space = Space.of(model, runs, measured, breadth)
-        one = jax.vmap(lambda position, weights: complete(space, position, weights))
-        # a draw at a time, all chains at once: memory stays that of a few draws
-        kept = jax.lax.map(lambda each: one(*each), (positions.swapaxes(0, 1), weights.swapaxes(0, 1)))
-        *kept, residual = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), kept)
-        return *kept, residual[:, ::EVERY]
+        return completed(Space.of(model, runs, measured, breadth), positions, weights)
 
     return begin, draw, propose, finish
+
+
+def completed(space: Space, positions: jax.Array, weights: jax.Array) -> tuple[Any, ...]:
+    """What `complete` gives for every draw, `(chain, draw, ...)`; residuals of one draw in `EVERY`."""
+    one = jax.vmap(lambda position, weights: complete(space, position, weights))
+    # a draw at a time, all chains at once: memory stays that of a few draws
+    kept = jax.lax.map(lambda each: one(*each), (positions.swapaxes(0, 1), weights.swapaxes(0, 1)))
+    *kept, residual = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), kept)
+    return *kept, residual[:, ::EVERY]
 
 
 # a compiled model holds a thousand maps of memory, of which Linux allows a process 65,530
@@ -193,22 +198,24 @@ def computed(model: LossModel, size: Size) -> str | None:
 
 def complete(
     space: Space, position: jax.Array, weights: jax.Array
-) -> tuple[dict[str, jax.Array], jax.Array, jax.Array, jax.Array]:
-    """Everything a fit keeps of one draw of the coordinates and of what the linear weights add.
+) -> tuple[dict[str, jax.Array], jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Everything a fit keeps of one draw of the coordinates and of what was integrated out: see `integrated`.
 
     Returns:
-        sites by name; the drift's weights `(k,)`; run effects `(run,)`; the log predictive density of each
-        row's loss, `(row,)`, given all of these, with exact Student-t tails; and the residual of its ln loss.
+        sites by name; the drift's weights `(k,)`; run effects `(run,)`; the OU process at the rows `(row,)`,
+        empty without one; the log predictive density of each row's loss, `(row,)`, given all of these but the
+        process, with exact Student-t tails; and the residual of its ln loss.
     """
     model, runs, measured = space.model, space.runs, space.measured
     values = space.constrained(position)
     with numpyro.handlers.block(), numpyro.handlers.trace() as trace:
         likelihood = numpyro.handlers.substitute(model.likelihood, values)(runs, measured)
     sites = values_in(trace)
-    pieces = measured.drift.shape[1]
+    _, pieces, slots = measured.shape
+    weights, path = weights[: pieces + slots], weights[pieces + slots :]
     residual = measured.log_loss - likelihood.location - measured.loadings @ weights
     densities = _densities(model, measured, residual, sites)
-    return sites, weights[:pieces], weights[pieces:], densities, residual
+    return sites, weights[:pieces], weights[pieces:], path, densities, residual
 
 
 def _densities(
@@ -219,7 +226,7 @@ def _densities(
     The scatter, a known error, the process along the run.
     """
     tails, sigma = model.noise.tails, sites["sigma"]
-    slope = model.law.loss_scale.log_slope(measured.log_loss)
+    slope = model.law.loss_scale.log_slope(measured.log_loss, jnp)
     if model.known_errors or model.noise.ou:
         variance = measured.log_loss_se**2 + sites.get("sigma_ou", 0.0) ** 2
         return tails.log_density_plus_normal(residual, sigma, variance) + slope

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
-from .._arguments import whole
+from .._arguments import number, whole
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -25,12 +25,15 @@ class Sampler:
     num_samples: draws of each chain that are kept.
     num_chains: chains.
     method: "nuts", or "laplace" for a quick approximation corrected by importance.
+    until_ess: stop sampling as soon as every coordinate has so many effective draws (bulk), and after
+        `num_samples` draws per chain at the latest; None takes all of those.
     """
 
     num_warmup: int = 400
     num_samples: int = 1000
     num_chains: int = 4
     method: Method = "nuts"
+    until_ess: float | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any], **defaults: Any) -> tuple[Sampler, dict[str, Any]]:
@@ -48,6 +51,10 @@ class Sampler:
             raise InputError(
                 f"method= got {self.method!r}; expected 'nuts' or 'laplace'.", "Leave it out for NUTS."
             )
+        if self.until_ess is not None:
+            number("until_ess", self.until_ess, "a number of effective draws", "For instance 400.", above=0)
+            if self.method != "nuts":
+                raise InputError("until_ess= goes with method='nuts'.", "Leave out one of them.")
         if self.num_samples * self.num_chains < FEWEST:
             raise InputError(
                 f"num_samples= and num_chains= give {self.num_samples} x {self.num_chains} draws; expected "

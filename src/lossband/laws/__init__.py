@@ -1,6 +1,6 @@
 """The laws, one file per family; `LAWS` holds them by name."""
 
-from .curve import curve
+from .curve import curve, trajectory
 from .experts import experts, experts_bilinear, parallel, sparse
 from .hyper import batch_rate, precision
 from .law import LAWS, Law, law
@@ -51,6 +51,7 @@ __all__ = [
     "shape",
     "shortages",
     "sparse",
+    "trajectory",
     "valley",
     "vocabulary",
     "weight",

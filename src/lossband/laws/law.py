@@ -32,6 +32,13 @@ class Law:
 
     `with_priors(alpha=dist.Beta(2, 5))` gives the same law with another prior. Two laws are equal when their
     function and their priors are, which is what the compiled programs are kept by.
+
+    Example:
+        >>> import lossband as lb
+        >>> import numpyro.distributions as dist
+        >>> steeper = lb.laws.chinchilla.with_priors(alpha=dist.LogNormal(-0.7, 0.3))
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> post = lb.fit(runs, steeper, method="laplace")
     """
 
     curve: Callable[[Runs], jax.Array]
@@ -57,7 +64,8 @@ class Law:
     exact: bool = True
     # coefficient -> its value in a simpler law that lacks it; 0 by default
     absent: dict[str, float] = field(default_factory=dict)
-    # "log": noise and drift on ln loss; "identity": on the loss itself, which may be zero or negative
+    # "log": noise and drift on ln loss; "identity": on the loss itself, which may be zero or negative;
+    # `fit(metric=)` gives that of a bounded metric
     scale: str = "log"
     # inputs (or patterns such as "proportion_*") that are read as they are and may be zero or negative;
     # no drift runs along them
@@ -90,7 +98,13 @@ class Law:
             return numpyro.handlers.substitute(self, sites)(runs)
 
     def with_priors(self, **priors: Prior) -> "Law":
-        """The same law with these coefficients' priors replaced: `law.with_priors(alpha=dist.Beta(2, 5))`."""
+        """The same law with these coefficients' priors replaced: `law.with_priors(alpha=dist.Beta(2, 5))`.
+
+        Example:
+            >>> import lossband as lb
+            >>> import numpyro.distributions as dist
+            >>> steeper = lb.laws.chinchilla.with_priors(alpha=dist.LogNormal(-0.7, 0.3))
+        """
         for name, prior in priors.items():
             if not isinstance(prior, Learnt) and not (
                 hasattr(prior, "log_prob") and hasattr(prior, "sample")
@@ -106,8 +120,10 @@ class Law:
 
         A prior named by that law, as "coupled.E", is that law's alone, in place of the shared one.
         """
+        if hasattr(self.curve, "simplest"):  # of several recipes
+            return self.curve.simplest()
         law = LAWS[self.simpler]
-        same = replace(law, inputs=self.inputs)
+        same = replace(law, inputs=self.inputs, scale=self.scale)
         shared = {name: prior for name, prior in self.priors.items() if name in same.sites}
         own = f"{law.name}."
         theirs = {n.removeprefix(own): prior for n, prior in self.priors.items() if n.startswith(own)}
@@ -146,7 +162,7 @@ class Law:
     @property
     def sites(self) -> dict[str, dict[str, Any]]:
         """Its sampled sites, name -> NumPyro message, from a trace on a row of ones: values are abstract."""
-        ones = dict.fromkeys(self.inputs, 1.0)
+        ones: dict[str, Any] = dict.fromkeys(self.inputs, 1.0)
         runs = Runs({name: np.ones(1) for name in self.inputs}, Unit(1.0, 1.0, 0.1, ones, ones))
         sites = {}
 
@@ -201,7 +217,7 @@ class Law:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle a named law by its name: its decorated function cannot be found by its own."""
         if self.name in LAWS and LAWS[self.name].curve is self.curve:  # its function goes by the law's name
-            return _restore, (self.name, self.inputs, self.priors)
+            return _restore, (self.name, self.inputs, self.priors, self.scale)
         return Law, tuple(getattr(self, each.name) for each in fields(self))
 
 
@@ -225,6 +241,15 @@ def law(
 
     Returns:
         A decorator that makes the function a `Law` and enters it into `LAWS`.
+
+    Example:
+        >>> import lossband as lb
+        >>> @lb.law(inputs=("params", "tokens"), name="sum_of_two")
+        ... def ours(runs):
+        ...     terms = lb.power(runs.params, "A", "alpha") + lb.power(runs.tokens, "B", "beta")
+        ...     return lb.floor(runs) + terms
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> post = lb.fit(runs, ours, method="laplace")
     """
     inputs = names_of(inputs, "inputs") if items(inputs) else ()
     for what, function in (("compute", compute), ("name", name)):
@@ -243,5 +268,5 @@ def law(
     return decorate
 
 
-def _restore(name: str, inputs: tuple[str, ...], priors: dict[str, Prior]) -> Law:
-    return replace(LAWS[name], inputs=inputs, priors=priors)
+def _restore(name: str, inputs: tuple[str, ...], priors: dict[str, Prior], scale: str) -> Law:
+    return replace(LAWS[name], inputs=inputs, priors=priors, scale=scale)

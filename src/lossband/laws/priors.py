@@ -31,7 +31,7 @@ class Learnt:
     shift: float
     width: float
 
-    def of(self, own: "Distribution") -> "Distribution":
+    def of(self, own: Any) -> "Distribution":
         """The distribution in place of the law's own."""
         if not isinstance(own, dist.LogNormal):
             raise InputError(

@@ -67,12 +67,27 @@ def _default(frame: "pd.DataFrame") -> str:
             f"tokens, or one input alone, such as step; every input is one of {', '.join(INPUTS)}.",
             f"Name yours: {columns_line(frame.columns)}.",
         )
+    fitting = laws_for(frame) or ["kaplan"]
     raise InputError(
         f"no default law takes {listed(present)} {has}; that of several inputs takes params and tokens.",
-        "Name a law: law='kaplan', or one from lossband.laws; or name another column: "
+        f"Name a law: {' or '.join(f'law={name!r}' for name in fitting[:3])}, or another from "
+        "lossband.laws; or name another column: "
         f"{columns_line(frame.columns, 'tokens' if 'params' in present else 'params')}; or keep one input: "
         f"runs[[{present[0]!r}, 'loss']].",
     )
+
+
+def laws_for(frame: "pd.DataFrame") -> list[str]:
+    """Names of the laws that read most of the inputs that vary in a table, two or more of them."""
+    present, found = set(varying(frame)) | {n for n in frame if str(n).startswith("proportion_")}, {}
+    for name, each in LAWS.items():
+        try:
+            inputs = each.choose(each, frame) if each.choose else each.inputs
+        except InputError:
+            continue
+        if len(inputs) > 1 and present.issuperset(inputs):
+            found[name] = len(inputs)
+    return [name for name, count in found.items() if count == max(found.values())]
 
 
 def one_input(found: Law, frame: "pd.DataFrame") -> tuple[str]:

@@ -102,7 +102,9 @@ def capped(runs: Runs) -> jax.Array:
     p = numpyro.deterministic("p", A / (A + B))
     numpyro.deterministic("A_natural", (A + B) * bent * p * runs.params.centre ** (alpha * bent))
     numpyro.deterministic("B_natural", (A + B) * bent * (1 - p) * runs.tokens.centre ** (beta * bent))
-    short = jnp.log(coupling(runs.params, runs.tokens, A, alpha * bent, B, beta * bent, 1.0) / (A + B))
+    short = jnp.log(
+        coupling(runs.params, runs.tokens, A, alpha * bent, B, beta * bent, jnp.ones(())) / (A + B)
+    )
     under = bent * room * jax.nn.sigmoid(jnp.log((A + B) / room) + short)
     return E + jnp.where(above > 0, under, (A + B) * jnp.exp(short))
 

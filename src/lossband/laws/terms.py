@@ -13,6 +13,19 @@ def floor(runs: Runs, name: str = "E", *, median: float = 0.65, width: float = 0
     Prior: E / (smallest training loss) ~ LogNormal(ln median, width), by default LogNormal(ln 0.65, 0.5).
     Published floors lie at 0.5 to 0.9 of the smallest loss measured; the width allows a floor near zero. The
     prior is relative, so that it means the same in nats per token, bits per byte or a normalised loss.
+
+    Args:
+        runs: what a law is given.
+        name: of the coefficient.
+        median: of the prior, as a share of the smallest training loss.
+        width: of the prior, in the logarithm.
+
+    Example:
+        >>> import lossband as lb
+        >>> def flat_at_last(runs):
+        ...     return lb.floor(runs) + lb.power(runs.tokens, "B", "beta")
+        >>> runs = lb.load_dataset("looped").query("loops == 4 and seed == 0")[::9]
+        >>> post = lb.fit(runs, flat_at_last, method="laplace")
     """
     return numpyro.sample(
         name, dist.LogNormal(jnp.log(median * runs.unit.least), width), infer={"floor": True}
@@ -56,6 +69,13 @@ def power(
 
     Returns:
         Loss, `(row,)`.
+
+    Example:
+        >>> import lossband as lb
+        >>> def flat_at_last(runs):
+        ...     return lb.floor(runs) + lb.power(runs.tokens, "B", "beta")
+        >>> runs = lb.load_dataset("looped").query("loops == 4 and seed == 0")[::9]
+        >>> post = lb.fit(runs, flat_at_last, method="laplace")
     """
     a = weight(column, A, slope=alpha, shift=shift)
     exp = exponent(alpha, median, width)

@@ -166,13 +166,18 @@ class Drift(AbstractDrift):
         either view is. The mixture is sharper where the law is right and as wide where it is not
         (benchmarks/README.md). False has the drift in every draw, and so have laws that no run follows
         exactly (`Law.exact`), `curve` for one.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> post = lb.fit(runs, "chinchilla", drift=lb.Drift(tau=(0.05, 0.8)), method="laplace")
     """
 
     tau: tuple[float, float] | None = (0.15, 0.8)
     edge: float = 0.08
     mean: float = -0.15
-    size: float = 0.33
-    undertrained: tuple[float, float] = (0.33, 0.66)
+    size: float = 0.45
+    undertrained: tuple[float, float] = (0.33, 0.9)
     averaged: bool = True
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from .ou import ou_innovations, ou_path
+from .ou import ou_covariance_times, ou_innovations, ou_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,24 +83,31 @@ class LogLoss:
     def sample(self, key: jax.Array, sample_shape: tuple[int, ...] = ()) -> jax.Array:
         """Draws of ln losses, `(*sample_shape, row)`."""
         keys = jax.random.split(key)
-        _, smooth = self._smooth(keys[0], sample_shape)
+        _, _, smooth = self._smooth(keys[0], sample_shape)
         return self.location + smooth + self.scales["sigma"] * self.noise.tails.draw(keys[1], smooth.shape)
 
-    def _smooth(self, key: jax.Array, sample_shape: tuple[int, ...] = ()) -> tuple[jax.Array, jax.Array]:
-        """A draw of the weights `(k,)`, and of all that is added to the location but the scatter."""
+    def _smooth(
+        self, key: jax.Array, sample_shape: tuple[int, ...] = ()
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """A draw of the weights `(k,)`, of the OU path `(row,)`, or no columns without one, and of their sum.
+
+        The sum is all that is added to the location but the scatter.
+        """
         keys = jax.random.split(key, 3)
         weights = jax.random.normal(keys[0], (*sample_shape, len(self.reach)))
         sum_ = (self.reach * weights) @ self.measured.loadings.T
         if self.known_errors:
             sum_ = sum_ + self.measured.log_loss_se * jax.random.normal(keys[1], sum_.shape)
-        if self.noise.ou:
-            sum_ = sum_ + ou_path(keys[2], self.scales, self.measured.gap, sample_shape)
-        return weights, sum_
+        if not self.noise.ou:
+            return weights, sum_[..., :0], sum_
+        path = ou_path(keys[2], self.scales, self.measured.gap, sample_shape)
+        return weights, path, sum_ + path
 
-    def conditional(self, key: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def conditional(self, key: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """A draw of what is integrated out, given ln losses `(row,)`.
 
-        The weights `(k,)`, standard normal a priori, and the mixture `(row,)`.
+        The weights `(k,)`, standard normal a priori; the OU process at the rows `(row,)`, empty without one;
+        and the mixture `(row,)`.
 
         By Matheron's rule: all parts from their prior, each moved by its covariance with the distance of
         their sum from what was measured, in units of that distance's covariance: the slope of the log
@@ -110,12 +117,14 @@ class LogLoss:
         keys = jax.random.split(key, 3)
         variance = self.scales["sigma"] ** 2 / self.measured.mixture
         noise = jnp.sqrt(variance) * jax.random.normal(keys[1], self.location.shape)
-        weights, smooth = self._smooth(keys[0])
+        weights, path, smooth = self._smooth(keys[0])
         slope = jax.grad(self.log_prob)(value - smooth - noise)
         weights = weights - self.reach * (slope @ self.measured.loadings)
+        if self.noise.ou:
+            path = path - ou_covariance_times(slope, self.scales, self.measured.gap)
         t = (noise - variance * slope) / self.scales["sigma"]
         tails = self.noise.tails
-        return weights, tails.draw_mixture(keys[2], t) if tails.heavy else self.measured.mixture
+        return weights, path, tails.draw_mixture(keys[2], t) if tails.heavy else self.measured.mixture
 
     def mean_weights(self, value: jax.Array) -> jax.Array:
         """Mean of the weights `(k,)` given ln losses."""

@@ -52,7 +52,7 @@ class LossModel:
             jnp.zeros(pieces) if self.drift is None else self.drift.reach(self.drift.sample_scales(), pieces)
         )
         reach = jnp.concatenate([drift, jnp.full(slots, scales.get("sigma_run", 0.0))])
-        location = self.law.loss_scale.fitted(curve, jnp)
+        location = self.law.loss_scale.of_law(curve, jnp)
         about = self.noise, scales, measured, self.known_errors, self.climbing or None
         return Likelihood(location, reach, *about)
 

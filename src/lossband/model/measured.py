@@ -30,7 +30,7 @@ class Measured:
     neighbours on the curve.
     """
 
-    log_loss: jax.Array  # or the loss itself, where the law says so: the loss on the fitted scale
+    log_loss: Array  # or the loss itself, where the law says so: the loss on the fitted scale
     log_loss_se: Array  # known standard error of ln loss, 0 where none is given
     mask: Array  # 1 for a measurement, 0 for padding
     gap: Array  # ln time since the row before it in the run; FAR at the first

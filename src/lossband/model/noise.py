@@ -45,6 +45,11 @@ class Noise:
         such as 1e-6, leaves the known errors `loss_se` as all the scatter there is: the means of
         `lossband.thin` need that.
     width: standard deviation of ln of that share in its prior.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> post = lb.fit(runs, "chinchilla", noise=lb.Noise(run=True), method="laplace")
     """
 
     tails: Tails = StudentT()

@@ -1,6 +1,7 @@
 """The Ornstein-Uhlenbeck process along a run, continuous-time AR(1).
 
-Its Kalman filter and its paths, at a cost linear in the rows.
+Its Kalman filter, its paths, and its values between and beyond points where it is known; all at a cost linear
+in the rows.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 if TYPE_CHECKING:
@@ -104,6 +106,36 @@ def prefixes(compose: Callable[[Any, Any], Any], elements: tuple[jax.Array, ...]
     )
     whole = jax.tree.map(lambda one, others: jnp.concatenate([one[:, :1], others], axis=1), inside, joined)
     return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:])[:rows], whole)
+
+
+def ou_covariance_times(vector: jax.Array, scales: Mapping[str, jax.Array], gap: Array) -> jax.Array:
+    """The process's covariance between the rows times a vector `(row,)`.
+
+    Its exponential kernel is a sum over the rows before and one over the rows after, each a recursion.
+    """
+    rho = jnp.exp(-gap / scales["length_ou"])
+    after = jnp.append(rho[1:], 0.0)[::-1]
+
+    def summed(decay: jax.Array, terms: jax.Array) -> jax.Array:
+        return prefixes(lambda f, s: (f[0] * s[0], s[0] * f[1] + s[1]), (decay, terms))[1]
+
+    both = summed(rho, vector) + summed(after, vector[::-1])[::-1] - vector
+    return scales["sigma_ou"] ** 2 * both
+
+
+def between(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The process at a point given its values at the nearest known points before and after.
+
+    Args:
+        before: its correlation with the process at the point before; 0 where there is none.
+        after: the same of the point after.
+
+    Returns:
+        the weights of both values in its mean, and its variance as a share of the stationary one.
+    """
+    rest = np.maximum(1 - (before * after) ** 2, np.finfo(float).tiny)
+    left, right = before * (1 - after**2) / rest, after * (1 - before**2) / rest
+    return left, right, (1 - before**2) * (1 - after**2) / rest
 
 
 def ou_path(

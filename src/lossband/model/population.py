@@ -31,6 +31,13 @@ class Population:
     sigma: median and width of ln of the noise's scale, as a share of the spread of ln loss.
     drift: the drift with its scales, and what lies beyond the data.
     sweeps: what it was learnt from, in order: name, rows, group, SHA-256 of the checked table.
+
+    Example:
+        >>> import lossband as lb
+        >>> old, new = (lb.load_dataset("looped").query(f"loops == {n}") for n in (2, 8))
+        >>> past = lb.learn([old, new], "chinchilla", method="laplace", beyond=False)
+        >>> path = past.save("past.json")
+        >>> again = lb.Population.load("past.json")
     """
 
     law: str
@@ -81,7 +88,9 @@ class Population:
         try:
             record = json.loads(Path(path).read_text())
             priors = {name: Learnt(**prior) for name, prior in record["priors"].items()}
-            numbers = {k: tuple(v) if isinstance(v, list) else v for k, v in record["drift"].items()}
+            numbers: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in record["drift"].items()
+            }
             about = record["law"], priors, tuple(record["sigma"]), Drift(**numbers), tuple(record["sweeps"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -12,7 +13,9 @@ from jax.tree_util import PyTreeDef
 
 from ..errors import InputError, listed
 from ..laws import find_law
+from ..laws.recipe import per_family
 from ..runs.arrays import Runs, Unit, clock_of, double, order_of, runs_of
+from ..runs.loss_scale import as_loss, find_scale, scale_of
 from ..runs.start import without_start
 from ..runs.table import check_runs, numbers, read_runs
 from ..runs.tokens import with_tokens
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from ..errors import Note
     from ..laws import Law
     from ..laws.resolve import LawLike
-    from ..runs.loss_scale import LossScale
+    from ..runs.loss_scale import LossScale, Metric
     from ..runs.table import RunsLike
     from .drift import AbstractDrift, DriftLike
     from .noise import NoiseLike
@@ -65,7 +68,7 @@ class Problem:
     others: pd.DataFrame | None = None
 
     @property
-    def size(self) -> tuple[PyTreeDef, tuple[tuple[int, ...], ...]]:
+    def size(self) -> Size:
         """Problems of one size share their compiled programs."""
         return jax.tree.structure(self.arrays), tuple(leaf.shape for leaf in jax.tree.leaves(self.arrays))
 
@@ -99,7 +102,7 @@ class Problem:
 
     def extrapolation(self, frame: pd.DataFrame) -> np.ndarray:
         """Distance of each row from the ranges of the training rows, decades, `(row,)`; 0 inside."""
-        out = []
+        out = [np.zeros(len(frame))]
         for name in self.model.law.varied:
             x, seen = (np.log10(table[name].to_numpy(float)) for table in (frame, self.frame))
             out.append(np.maximum(0.0, np.maximum(x - seen.max(), seen.min() - x)))
@@ -113,6 +116,9 @@ def pose(
     noise: NoiseLike = "student-t",
     drift: DriftLike = "default",
     columns: Mapping[str, str] | None = None,
+    metric: Metric = "loss",
+    bounds: tuple[float, float] | None = None,
+    pool: str | None = None,
     least: tuple[int, int, int] = (0, 0, 0),
 ) -> Problem:
     """Check a table and join it with a law, a noise and a drift.
@@ -123,13 +129,17 @@ def pose(
         noise: as in `lossband.fit`.
         drift: as in `lossband.fit`.
         columns: as in `lossband.fit`.
+        metric: as in `lossband.fit`.
+        bounds: as in `lossband.fit`.
+        pool: as in `lossband.fit`.
         least: pad the arrays to at least this shape, the `measured.shape` of another problem of the same
             model, so that both share their programs. It changes no answer.
 
     Raises:
         InputError: unusable input; nothing is dropped or repaired.
     """
-    table, law, notes = read_for(runs, law, columns=columns)
+    table, law, notes = read_for(runs, law, columns=columns, scale=scale_of(metric, bounds))
+    table, law = (table, law) if pool is None else per_family(law, table, pool)
     noise = find_noise(noise)
     if noise.ou and (clock_of(table) is None or "run" not in table):
         raise InputError(
@@ -140,12 +150,14 @@ def pose(
     clock = clock_of(table) if noise.ou else None
     table, begun = without_start(table, (*law.inputs, clock))
     table = law.derived(table)
-    about = dict(plain=law.plain_inputs, signed=law.loss_scale.signed)
+    about: dict[str, Any] = dict(plain=law.plain_inputs, signed=law.loss_scale.signed)
     frame = law.checked(check_runs(table, law.inputs, clock=clock, varied=law.varied, **about))
+    law.loss_scale.check(frame["loss"])
     frame = frame.assign(**{name: table[name] for name in law.carries if name in table})
     unit = law.unit(frame)
     order = order_of(frame)
-    model = LossModel(law, noise, find_drift(drift), "loss_se" in frame)
+    drift = find_drift(drift) if law.varied else None  # along proportions alone no path can be drawn
+    model = LossModel(law, noise, drift, "loss_se" in frame)
     if model.integrates and not noise.tails.gaussian:
         raise InputError(
             f"the noise {noise.tails.name!r} is no scale mixture of normals: no drift, "
@@ -157,11 +169,16 @@ def pose(
     ordered = frame.iloc[order]
     basis = paths.inside(ordered) if paths else np.zeros((len(frame), 0))
     measured = measured_of(ordered, basis, run_effects=model.noise.run, least=least, scale=law.loss_scale)
-    runs = runs_of(ordered, unit, pad_to=len(measured.mask))
+    padded = runs_of(ordered, unit, pad_to=len(measured.mask))
     others = table.loc[frame.index, [name for name in table if name not in frame]]
-    about = dict(columns or {}), (*notes, *begun), others
-    problem = Problem(model, frame, unit, paths, order, runs, measured, *about)
+    read = dict(columns or {}), (*notes, *begun), others
+    problem = Problem(model, frame, unit, paths, order, padded, measured, *read)
     needed = len(coefficients(problem)) + 1
+    if needed == 1:
+        raise InputError(
+            f"the law {law.name!r} samples no coefficient, so there is nothing to fit.",
+            "Build it of terms: lossband.floor(runs) + lossband.power(runs.params, 'A', 'alpha').",
+        )
     if len(frame) < needed:
         raise InputError(
             f"the table has {len(frame)} rows, and the law {law.name!r} has {needed - 1} coefficients; "
@@ -172,13 +189,30 @@ def pose(
 
 
 def read_for(
-    runs: RunsLike, law: LawLike = None, *, columns: Mapping[str, str] | None = None
+    runs: RunsLike,
+    law: LawLike = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    scale: str | None = None,
 ) -> tuple[pd.DataFrame, Law, tuple[Note, ...]]:
-    """The user's table read once, the law that is meant for it, and notes on how it was read."""
-    table, made = with_tokens(read_runs(runs, columns=columns))
+    """The user's table read once, the law that is meant for it, and notes on how it was read.
+
+    With the name of a scale the law is on that, and the table's `loss` is the metric that it measures.
+    """
+    is_path = isinstance(runs, str | os.PathLike)
+    table = _from_path(runs, columns) if is_path else read_runs(runs, columns=columns)
+    table, made = with_tokens(table if scale is None else as_loss(table, find_scale(scale)))
     law = find_law(law, table)
+    law = law if scale is None else replace(law, scale=scale)
     table, needed = with_tokens(table, law.inputs)
     return table, law, (*table.attrs.get("notes", ()), *made, *needed)
+
+
+def _from_path(path: str | os.PathLike[str], columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """The table in a file, an export or a log; the importers are loaded for these alone."""
+    from ..importers import read_source
+
+    return read_source(path, columns=columns)
 
 
 def components(problem: Problem) -> dict[str, Problem]:
@@ -188,9 +222,10 @@ def components(problem: Problem) -> dict[str, Problem]:
     four.
     """
     model, law = problem.model, problem.model.law
-    if not model.averaged:
+    if not model.averaged or model.drift is None:
         return {_label(model, law, alone=True): problem}
     drift, beyond = model.drift, model.drift.beyond_only()
+    others: list[tuple[Law, AbstractDrift | None]]
     if law.crossed:
         others = [(law, beyond), (law.simplest(), drift), (law.simplest(), beyond)]
     elif law.simpler:
@@ -260,13 +295,16 @@ class NewRows:
     def checked(self, problem: Problem) -> pd.DataFrame:
         """The frame that a problem's law reads: its inputs, and the clock if the noise needs one."""
         model = problem.model
-        key = model.law, model.noise.ou, id(problem.frame) if model.law.derive else None
+        of_runs = model.noise.run or model.noise.ou
+        key = model.law, model.noise.ou, id(problem.frame) if model.law.derive or of_runs else None
         if key not in self._checked:
             table, _ = with_tokens(self._named(problem), model.law.inputs)
             table = model.law.derived(table, problem.frame)
             clock = clock_of(table) if model.noise.ou else None
             inputs, plain = model.law.inputs, model.law.plain_inputs
             frame = model.law.checked(check_runs(table, inputs, loss=False, clock=clock, plain=plain))
+            if of_runs and "run" not in table and not set(frame["run"]).isdisjoint(problem.frame["run"]):
+                frame["run"] = "new " + frame["run"]  # a row without a label is of no run that was seen
             if "loss_se" in table:  # a new measurement's own error
                 frame["loss_se"] = numbers(table, "loss_se", zero=True)
             self._checked[key] = frame
@@ -274,8 +312,9 @@ class NewRows:
 
     def measured(self, problem: Problem, by: Iterable[str] = ()) -> pd.DataFrame:
         """The same with the measured losses, and the columns `by` that tell its rows apart."""
-        named = self._named(problem)
+        named = as_loss(self._named(problem), problem.scale)
         frame = self.checked(problem).assign(loss=numbers(named, "loss", signed=problem.scale.signed))
+        problem.scale.check(frame["loss"])
         if absent := [name for name in by if name not in frame and name not in named]:
             raise InputError(
                 f"by= names {listed(absent)}, which is no column of the table (it has "

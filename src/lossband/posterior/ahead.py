@@ -43,6 +43,8 @@ def few_levels(problem: Problem, new: pd.DataFrame) -> Iterator[Note]:
 def far(problem: Problem, new: pd.DataFrame) -> Iterator[Note]:
     """Rows so far beyond the training rows that they may be in another unit."""
     ahead = {name: _decades(problem, new, name) for name in problem.model.law.varied}
+    if not ahead:
+        return
     worst = max(ahead, key=lambda name: ahead[name].max())
     total = float(problem.extrapolation(new).max())
     if total > MAX_DECADES:

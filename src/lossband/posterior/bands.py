@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..model.problem import Problem
     from ..runs.table import RunsLike
     from .forecast import Kind
+    from .health import Health
 
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -125,6 +126,7 @@ class Forecast(abc.ABC):
     """
 
     problem: Problem
+    health: Health
 
     @abc.abstractmethod
     def draws(
@@ -149,8 +151,15 @@ class Forecast(abc.ABC):
                 or "observation" (a new measurement).
             levels: of the equal-tailed intervals.
             columns: the user's column names, {"N": "params"}.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+            >>> post = lb.fit(runs, "chinchilla", method="laplace")
+            >>> band = post.predict({"params": [1e6, 1e7], "tokens": [1e9, 1e9]}, levels=(0.9,))
+            >>> low, high = band["lo_90"], band["hi_90"]
         """
-        levels, rows = levels_of(levels), NewRows.of(new, columns)
+        levels, rows = levels_of(levels), self._new(new, columns)
         losses = self.draws(rows, kind=kind).to_numpy()
         band = summarise(self.problem, rows.checked(self.problem), losses, kind=kind, levels=levels)
         band.attrs["ok"] &= self.health.ok
@@ -175,11 +184,25 @@ class Forecast(abc.ABC):
             kind: of the prediction, as in `predict`.
             level: of the interval.
             columns: the user's column names.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+            >>> post = lb.fit(runs, "chinchilla", method="laplace")
+            >>> table = post.gap(runs, by="params")
         """
-        level, keys, rows = level_of(level), names_of(by, "by"), NewRows.of(real, columns)
-        measured = rows.measured(self.problem, keys)
+        level, keys, rows = level_of(level), names_of(by, "by"), self._new(real, columns)
+        measured = self._measured(rows, keys)
         predicted, observed = (self.draws(rows, kind=each).to_numpy() for each in (kind, "observation"))
         return gaps(measured, predicted, observed, by=keys, level=level)
+
+    def _new(self, new: RunsLike | NewRows, columns: Mapping[str, str] | None) -> NewRows:
+        """New rows, read once."""
+        return NewRows.of(new, columns)
+
+    def _measured(self, rows: NewRows, keys: Sequence[str]) -> pd.DataFrame:
+        """Checked rows with what was measured as `loss`, and the columns `keys`."""
+        return rows.measured(self.problem, keys)
 
     def prob(
         self,
@@ -196,6 +219,12 @@ class Forecast(abc.ABC):
             below: a loss.
             kind: as in `predict`; by default of a new measurement.
             columns: the user's column names.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+            >>> post = lb.fit(runs, "chinchilla", method="laplace")
+            >>> below = post.prob({"params": 1e7, "tokens": 1e9}, below=1.5)
         """
         expected = "a loss, or one for each row"
         bounds = [number("below", each, expected, "Give one: below=2.3.") for each in items(below)]

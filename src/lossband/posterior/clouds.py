@@ -54,9 +54,9 @@ def _surfaces(
 
 def _mixed(frame: pd.DataFrame, inputs: Iterable[str], upper: np.ndarray) -> float:
     """Share of the rows whose nearest neighbour, in standard log inputs, lies on the other surface."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     points = np.column_stack([x / max(x.std(), 1e-12) for x in log_inputs(frame, inputs).values()])
-    _, nearest = cKDTree(points).query(points, k=2)
+    nearest = np.asarray(KDTree(points).query(points, k=2)[1])
     other = np.where(nearest[:, 0] == np.arange(len(points)), nearest[:, 1], nearest[:, 0])
     return float((upper[other] != upper).mean())

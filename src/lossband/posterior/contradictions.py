@@ -13,7 +13,7 @@ from ..errors import Note, listed
 from ..model.problem import Problem
 from ..runs.arrays import double
 from .clouds import two_clouds
-from .forecast import Draws, law_losses
+from .forecast import NOTHING, Draws, law_losses
 from .surface import log_inputs, smooth_residuals
 
 MAX_ROWS = 500  # of which pairs are compared
@@ -51,8 +51,8 @@ def rising(problem: Problem, sites: Mapping[str, np.ndarray]) -> Iterator[Note]:
     if names:
         yield Note(
             "rising",
-            f"the loss rises with {listed(names)}, and the law falls: is it an accuracy or a score? Fit an "
-            "error rate (1 - accuracy) or a loss, or use a law that can rise.",
+            f"the loss rises with {listed(names)}, and the law falls: is it an accuracy or a score? Fit it "
+            "as one (metric='accuracy'), fit a loss, or use a law that can rise.",
         )
 
 
@@ -68,12 +68,12 @@ def _share_rising(problem: Problem, name: str) -> float:
     )
     if pairs.sum() < MIN_PAIRS or frame[name].nunique() < 3:
         return 0.0
-    return float((np.subtract.outer(*[frame["loss"].to_numpy()] * 2) > 0)[pairs].mean())
+    return float((np.subtract.outer(*[problem.fitted_losses(frame)] * 2) > 0)[pairs].mean())
 
 
 def _law_rises(problem: Problem, sites: Mapping[str, np.ndarray], name: str) -> bool:
     """Whether the fitted law rises with an input at most of the training rows."""
-    few = Draws({site: value[:64] for site, value in sites.items()}, None, None)
+    few = Draws({site: value[:64] for site, value in sites.items()}, *NOTHING)
     ahead = problem.frame.assign(**{name: 1.1 * problem.frame[name]})
     here, there = (law_losses(problem, few, rows) for rows in (problem.frame, ahead))
     return float((there > here).mean()) > 0.5
@@ -88,7 +88,7 @@ def families(problem: Problem) -> Iterator[Note]:
                 "families",
                 f"{name} parts the rows into families ({listed(sorted(set(column.astype(str))), 4)}) whose "
                 f"losses differ by {_apart(problem, column):.0%} at equal inputs, and the law has one curve. "
-                "Fit each family by itself.",
+                f"Fit each by itself, or all at once with pool={name!r}.",
             )
 
 
@@ -182,7 +182,7 @@ def _groups(problem: Problem) -> Iterator[tuple[str, str, np.ndarray]]:
         if len(indices) > 1:
             for value, rows in indices.items():
                 if len(rows) >= MIN_GROUP:
-                    yield name, value if isinstance(value, str) else f"{value:.4g}", rows
+                    yield name, value if isinstance(value, str) else f"{value:.4g}", np.asarray(rows)
 
 
 def _settings(problem: Problem) -> dict[str, pd.Series]:

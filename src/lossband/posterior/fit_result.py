@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import score
 from ..laws.priors import prior_spec
+from ..laws.recipe import FAMILY, PerRecipe
 from ..model.problem import NewRows, Problem, coefficients
 from .bands import named
 from .forecast import NOTHING, Draws, draw_losses, law_losses, log_densities
@@ -36,10 +37,12 @@ class Fit:
     weights: `(chain, draw, k)` the drift inside the data.
     effects: `(chain, draw, run)` run effects on ln loss.
     stats: `energy`, `diverging`, `steps`, `acceptance`, each `(chain, draw)`.
-    log_density: `(chain, draw, row)` log predictive density of each training row's loss, given the draw.
+    log_density: `(chain, draw, row)` log predictive density of each training row's loss, given the draw; None
+        in a fit that was read from a file without it: `densities` computes it then.
     prior: site -> `(sample,)` draws from the prior.
     health: diagnostics as a value.
     seed: the seed of the fit.
+    path: `(chain, draw, row)` the OU process on ln loss at the training rows; None without one.
     """
 
     problem: Problem
@@ -47,10 +50,11 @@ class Fit:
     weights: np.ndarray
     effects: np.ndarray
     stats: dict[str, np.ndarray]
-    log_density: np.ndarray
+    log_density: np.ndarray | None
     prior: dict[str, np.ndarray]
     health: Health
     seed: int
+    path: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,7 +75,8 @@ class Fit:
             return np.asarray(values).reshape(chains * draws, *rest)
 
         sites = {name: flat(value) for name, value in self.sites.items()}
-        return Draws(sites, flat(self.weights), flat(self.effects), (self.seed,))
+        path = None if self.path is None else flat(self.path)
+        return Draws(sites, flat(self.weights), flat(self.effects), (self.seed,), path)
 
     def log_score(self, real: RunsLike | NewRows) -> np.ndarray:
         """Log predictive density of measured losses, `(row,)`, in nats per unit of the loss.
@@ -101,31 +106,51 @@ class Fit:
         return table[first + [c for c in table if c not in first]]
 
     @cached_property
+    def densities(self) -> np.ndarray:
+        """The log predictive density of each training row's loss, given the draw: `(chain, draw, row)`."""
+        if self.log_density is not None:
+            return self.log_density
+        return log_densities(self.problem, self.draws, self.problem.frame).reshape(*self.shape, -1)
+
+    @cached_property
     def data(self) -> xarray.DataTree:
         """Everything as an xarray DataTree with ArviZ's groups, and `latent`, what was integrated out.
 
         Variables of no size are left out.
         """
+        return self.tree()
+
+    def tree(self, *, predicted: bool = True) -> xarray.DataTree:
+        """The same; without the groups that cost a pass over rows and draws unless `predicted`."""
         import arviz_base
 
-        frame = self.problem.frame
-        predicted = draw_losses(self.problem, self.draws, frame).reshape(*self.shape, -1)
+        frame, computed = self.problem.frame, {}
+        if predicted:
+            losses = draw_losses(self.problem, self.draws, frame).reshape(*self.shape, -1)
+            computed = {"log_likelihood": {"loss": self.densities}, "posterior_predictive": {"loss": losses}}
+        elif self.problem.model.noise.ou:
+            computed = {"log_likelihood": {"loss": self.densities}}
         constant = {name: frame[name].to_numpy() for name in frame if name != "loss"}
-        constant["run"] = constant["run"].astype(object)
-        latent = {"drift_weights": self.weights, "run_effects": self.effects}
+        for labels in {"run", FAMILY} & set(constant):
+            constant[labels] = constant[labels].astype(object)
+        latent = {"drift_weights": self.weights, "run_effects": self.effects, "ou_path": self.path}
         tree = arviz_base.from_dict(
             {
                 "posterior": self.sites,
-                "latent": {name: value for name, value in latent.items() if np.size(value)},
+                "latent": {n: value for n, value in latent.items() if value is not None and value.size},
                 "sample_stats": self.stats,
-                "log_likelihood": {"loss": self.log_density},
-                "posterior_predictive": {"loss": predicted},
+                **computed,
                 "prior": {name: np.asarray(value)[None] for name, value in self.prior.items()},
                 "observed_data": {"loss": frame["loss"].to_numpy()},
                 "constant_data": constant,
             },
             coords={"row": np.arange(len(frame)), "run_slot": np.arange(self.effects.shape[-1])},
-            dims={"loss": ["row"], "drift_weights": ["piece"], "run_effects": ["run_slot"]}
+            dims={
+                "loss": ["row"],
+                "drift_weights": ["piece"],
+                "run_effects": ["run_slot"],
+                "ou_path": ["row"],
+            }
             | {name: ["row"] for name in constant},
         )
         tree.attrs["lossband"] = json.dumps(self.record())
@@ -135,10 +160,14 @@ class Fit:
         """What makes the fit again from its draws: names, priors, the data's hash."""
         problem, model = self.problem, self.problem.model
         noise = {**vars(model.noise), "tails": [model.noise.tails.name, repr(model.noise.tails)]}
+        joint = model.law.curve if isinstance(model.law.curve, PerRecipe) else None
+        law = joint.base if joint else model.law
         return {
-            "law": model.law.name,
-            "inputs": list(model.law.inputs),
-            "priors": {name: prior_spec(prior) for name, prior in model.law.priors.items()},
+            "law": law.name,
+            "inputs": list(law.inputs),
+            "scale": law.scale,
+            "priors": {name: prior_spec(prior) for name, prior in law.priors.items()},
+            "recipes": joint and [joint.count, joint.widths],
             "coefficients": coefficients(problem),
             "curve": first_curve(self).tolist(),
             "noise": noise,
@@ -163,5 +192,7 @@ def data_hash(frame: pd.DataFrame) -> str:
     """SHA-256 of a checked training frame: its columns, run labels and numbers."""
     digest = hashlib.sha256(",".join(frame.columns).encode())
     digest.update("\n".join(frame["run"]).encode())
-    digest.update(np.ascontiguousarray(frame.drop(columns="run").to_numpy(float)).tobytes())
+    digest.update(np.ascontiguousarray(frame.select_dtypes("number").to_numpy(float)).tobytes())
+    if FAMILY in frame:
+        digest.update("\n".join(frame[FAMILY]).encode())
     return digest.hexdigest()

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
 from .._arguments import one_of
-from ..model.measured import measured_of
-from ..model.ou import ou_path
-from ..runs.arrays import double, order_of, runs_of, size_class
+from .._store import stored
+from ..model.tails import NOISES
+from ..runs.arrays import Runs, double, runs_of, size_class
+from .autocorrelation import ou_draws, ou_moments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..laws import Law
     from ..model.noise import Noise
     from ..model.problem import Problem
+    from ..runs.arrays import Unit
 
 
 Kind = Literal["mean", "run", "observation"]
@@ -39,12 +40,14 @@ class Draws:
     weights: `(sample, k)` departure of the drift's pieces inside the data.
     effects: `(sample, run)` run effects on ln loss of the training runs; no columns without a run effect.
     seed: numbers that the fresh draws of a forecast start from, so that it is the same each time.
+    path: `(sample, row)` the OU process at the training rows; None without one.
     """
 
     sites: dict[str, np.ndarray]
     weights: np.ndarray
     effects: np.ndarray
     seed: tuple[int, ...] = (0,)
+    path: np.ndarray | None = None
 
     def __len__(self) -> int:
         """How many there are."""
@@ -62,9 +65,9 @@ class Draws:
         """Some of the draws, with a stream of fresh draws of their own."""
         sites = {name: value[picked] for name, value in self.sites.items()}
         seed = (*np.atleast_1d(self.seed), stream) if stream else self.seed
-        return replace(
-            self, sites=sites, weights=self.weights[picked], effects=self.effects[picked], seed=seed
-        )
+        path = None if self.path is None else self.path[picked]
+        about = dict(weights=self.weights[picked], effects=self.effects[picked], path=path)
+        return replace(self, sites=sites, seed=seed, **about)
 
 
 def draw_losses(
@@ -84,13 +87,53 @@ def draw_losses(
     """
     one_of("kind", kind, KINDS, "See Posterior.predict.")
     scale = problem.scale
-    log_loss = scale.fitted(law_losses(problem, draws, new)) + drift_draws(problem, draws, new)
+    log_loss = scale.of_law(law_losses(problem, draws, new)) + drift_draws(problem, draws, new)
     if kind != "mean":
         log_loss += _run_effects(problem, draws, new)
     if kind == "observation":
         known = known_errors(problem, draws, new, log_loss)
         log_loss += _noise(problem, draws, new) + known
     return scale.loss(log_loss)
+
+
+def draw_paired(
+    problem: Problem, draws: Draws, new: pd.DataFrame, *, kind: Kind = "observation", stream: int = 0
+) -> np.ndarray:
+    """Draws of the loss at new rows, row i by draw i alone: `(sample,)`, as `draw_losses` gives them.
+
+    Args:
+        problem: the `Problem` that was fitted.
+        draws: its `Draws`.
+        new: a checked frame with a row for each draw, each of a run of its own.
+        kind: as in `draw_losses`.
+        stream: another number has noise and run effects of its own.
+    """
+    scale, law, count = problem.scale, problem.model.law, len(draws)
+    sites = draws.of_law(law)
+    size = len(next(iter(sites.values())))
+    with double():
+        curves = np.asarray(_paired_curves(law)(runs_of(new, problem.unit, pad_to=size), sites))[:count]
+    log_loss = scale.of_law(curves) + drift_draws(problem, draws, new, paired=True)
+    fresh = np.random.default_rng([*np.atleast_1d(draws.seed), *b"paired", stream]).standard_normal(count)
+    if kind != "mean" and problem.model.noise.run:
+        log_loss = log_loss + draws.sites["sigma_run"] * fresh
+    if kind == "observation":
+        own = replace(draws, seed=(*np.atleast_1d(draws.seed), stream))
+        log_loss = log_loss + _noise(problem, own, new.iloc[:1])[:, 0]
+    return scale.loss(log_loss)
+
+
+@functools.cache
+def _paired_curves(law: Law) -> Callable[..., jax.Array]:
+    """The compiled law, each row by its own draw's coefficients: `(sample,)`."""
+
+    def one(inputs: dict[str, jax.Array], sites: dict[str, jax.Array], unit: Unit) -> jax.Array:
+        return law.at(Runs({name: value[None] for name, value in inputs.items()}, unit), sites)[0]
+
+    def paired(runs: Runs, sites: dict[str, jax.Array]) -> jax.Array:
+        return jax.vmap(one, in_axes=(0, 0, None))(runs.inputs, sites, runs.unit)
+
+    return stored(paired, law.code)
 
 
 def known_errors(
@@ -104,7 +147,7 @@ def known_errors(
 
 
 def law_losses(problem: Problem, draws: Draws, new: pd.DataFrame) -> np.ndarray:
-    """The law alone at new rows, `(sample, row)`."""
+    """What the law alone returns at new rows, `(sample, row)`: losses, or see `Bounded` for a metric."""
     runs = runs_of(new, problem.unit, pad_to=size_class(len(new)))
     with double():
         curves = _curves(problem.model.law)(runs, draws.of_law(problem.model.law))
@@ -113,7 +156,12 @@ def law_losses(problem: Problem, draws: Draws, new: pd.DataFrame) -> np.ndarray:
 
 @functools.cache
 def _curves(law: Law) -> Callable[..., jax.Array]:
-    return jax.jit(lambda runs, sites: jax.lax.map(lambda each: law.at(runs, each), sites, batch_size=BATCH))
+    """The compiled law at all rows, under every draw's coefficients: `(sample, row)`."""
+
+    def curves(runs: Runs, sites: dict[str, jax.Array]) -> jax.Array:
+        return jax.lax.map(lambda each: law.at(runs, each), sites, batch_size=BATCH)
+
+    return stored(curves, law.code)
 
 
 def drift_draws(
@@ -151,12 +199,8 @@ def _noise(problem: Problem, draws: Draws, new: pd.DataFrame) -> np.ndarray:
         count = len(draws) * len(new)
         unit = np.asarray(noise.tails.draw(keys[0], (size_class(count),)))[:count]  # few shapes to compile
         scatter = draws.sites["sigma"][:, None] * unit.reshape(len(draws), len(new))
-        if noise.ou:
-            order = order_of(new)
-            gap = measured_of(new.iloc[order].assign(loss=1.0), np.zeros((len(new), 0))).gap[: len(new)]
-            scales = {name: draws.sites[name] for name in ("sigma_ou", "length_ou")}
-            paths = jax.vmap(lambda key, each: ou_path(key, each, jnp.asarray(gap)))
-            scatter[:, order] += np.asarray(paths(jax.random.split(keys[1], len(scatter)), scales))
+    if noise.ou:
+        scatter += ou_draws(problem.frame, draws.sites, draws.path, new, generator)
     return scatter
 
 
@@ -165,8 +209,9 @@ def log_densities(
 ) -> np.ndarray:
     """Log density of each measured loss given each draw, `(sample, row)`, in nats per unit of the loss.
 
-    Given a draw, ln loss is the law, the drift inside the data and the fitted run effects, and around them
-    normal parts (the drift beyond the data, a new run's effect, autocorrelated noise) and independent noise:
+    Given a draw, ln loss is the law, the drift inside the data, the fitted run effects and what the OU
+    process of a known run leads one to expect, and around them normal parts (the drift beyond the data, a new
+    run's effect, the rest of the OU process) and independent noise:
     the density of that sum is exact, nothing fresh is drawn for it. Its mean over the draws is the predictive
         density: see `score.mixture`.
 
@@ -178,11 +223,12 @@ def log_densities(
     """
     curves = law_losses(problem, draws, real) if curves is None else curves
     scale, log_loss = problem.scale, problem.fitted_losses(real)
-    location, variance = scale.fitted(curves), np.zeros((len(draws.weights), len(real)))
+    location, variance = scale.of_law(curves), np.zeros((len(draws.weights), len(real)))
     for mean, spread in (_drift_moments(problem, draws, real), _run_moments(problem, draws, real)):
         location, variance = location + mean, variance + spread
     if problem.model.noise.ou:
-        variance = variance + draws.sites["sigma_ou"][:, None] ** 2
+        mean, spread = ou_moments(problem.frame, draws.sites, draws.path, real)
+        location, variance = location + mean, variance + spread
     if "loss_se" in real:
         variance = variance + scale.error(real["loss_se"], real["loss"]).to_numpy() ** 2
     with double():
@@ -214,7 +260,13 @@ def _run_moments(
 
 @functools.cache
 def _density(noise: Noise) -> Callable[..., jax.Array]:
-    return jax.jit(noise.tails.log_density_plus_normal)
+    tails = noise.tails
+    ours = NOISES.get(tails.name) == tails
+
+    def density(residual: jax.Array, scale: jax.Array, variance: jax.Array) -> jax.Array:
+        return tails.log_density_plus_normal(residual, scale, variance)
+
+    return stored(density, repr(tails) if ours else None)
 
 
 def _generator(draws: Draws, purpose: str) -> np.random.Generator:

@@ -32,6 +32,12 @@ class Health:
     pareto_k: of the importance weights of method="laplace" (below 0.7 it can be trusted); None for NUTS,
         which has no use for it, as the other numbers have little for Laplace.
     notes: coded remarks, empty if there is nothing to say.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> post = lb.fit(runs, "chinchilla", method="laplace")
+        >>> codes = [note.code for note in post.health.notes]
     """
 
     rhat_max: float

@@ -82,6 +82,8 @@ def _ratio_notes(frame: pd.DataFrame) -> Iterator[Note]:
 
 def _run_for(problem: Problem, sites: Mapping[str, np.ndarray], name: str, inputs: list[str]) -> str:
     """The one larger run that would narrow a coefficient most, in words."""
+    if not inputs:
+        return "Measure rows that differ more."
     largest, frame = problem.frame[inputs].max(), problem.frame
     rows = frame.iloc[np.zeros(len(STRETCHES) ** len(inputs) - 1, int)].reset_index(drop=True)
     rows[inputs] = np.array(
@@ -92,7 +94,7 @@ def _run_for(problem: Problem, sites: Mapping[str, np.ndarray], name: str, input
         ]
     )
     flat = {site: np.asarray(value).reshape(-1) for site, value in sites.items() if np.ndim(value) == 2}
-    seen = problem.scale.fitted(law_losses(problem, Draws(flat, *NOTHING), rows))
+    seen = problem.scale.of_law(law_losses(problem, Draws(flat, *NOTHING), rows))
     covariance = np.cov(np.column_stack([np.log(flat[name]), seen]), rowvar=False)
     share = reduction_of(covariance, np.mean(flat["sigma"] ** 2)) / covariance[0, 0]
     best = rows.iloc[int(share.argmax())]

@@ -14,6 +14,7 @@ from ..errors import InputError, Note
 from ..laws import find_law
 from ..laws.law import LAWS
 from ..laws.priors import prior_from, prior_spec
+from ..laws.recipe import PerRecipe
 from ..model.drift import Drift
 from ..model.noise import Noise, find_noise
 from ..model.problem import pose
@@ -21,6 +22,7 @@ from ..model.tails import NOISES
 from .fit_result import Fit, data_hash, first_curve
 from .health import Health
 from .posterior import Posterior
+from .sets import Sets
 from .tree import FORMAT, tree_hash
 
 if TYPE_CHECKING:
@@ -56,6 +58,13 @@ def load(
     Raises:
         InputError: no such file, another format, another law, noise or drift (by name, priors or values), or
             data that do not match their hash.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> post = lb.fit(runs, "chinchilla", method="laplace")
+        >>> path = post.save("fit.nc")
+        >>> again = lb.load(path)
     """
     path = path_of(path)
     tree, record = _opened(path)
@@ -95,7 +104,8 @@ def _built(
                 f"the law {about['law']!r} gives other losses than the law that {path} was saved with.",
                 f"Load it with that law, or with lossband {record['versions']['lossband']}; or fit again.",
             )
-    return _mixed_again(mixed, fits)
+    post = _mixed_again(mixed, fits)
+    return Sets(post.fits, post.weights, post.notes) if record["kind"] == Sets.__name__ else post
 
 
 def _count(mixed: Mapping[str, Any]) -> int:
@@ -204,6 +214,9 @@ def _law_of(
             "Pass it: lossband.load(path, law=your_law).",
         )
     found = find_law(replace(LAWS[name], inputs=tuple(record["inputs"])) if law is None else law, frame)
+    found = replace(found, scale=record["scale"])
+    if isinstance(found.curve, PerRecipe):  # given as it was fitted
+        found = found.curve.base
     if found.name != name:
         raise InputError(
             f"{path} holds the law {name!r}, not {found.name!r}.",
@@ -217,7 +230,11 @@ def _law_of(
             "Load it with the priors that it was fitted with, or with the bare law, which takes them "
             "from the file.",
         )
-    return found.with_priors(**{site: prior_from(spec) for site, spec in saved.items()})
+    found = found.with_priors(**{site: prior_from(spec) for site, spec in saved.items()})
+    if record["recipes"] is None:
+        return found
+    count, widths = record["recipes"]
+    return PerRecipe(found, count, _tuples(widths)).law()
 
 
 def _said(priors: Mapping[str, Any]) -> str:
@@ -240,9 +257,10 @@ def _fit_of(tree: xarray.DataTree, record: Mapping[str, Any], problem: Problem) 
         problem,
         weights=np.asarray(latent.get("drift_weights", nothing)),
         effects=np.asarray(latent.get("run_effects", nothing)),
+        path=np.asarray(latent["ou_path"]) if "ou_path" in latent else None,
         sites=sites,
         stats=stats,
-        log_density=tree["log_likelihood"]["loss"].to_numpy(),
+        log_density=tree["log_likelihood"]["loss"].to_numpy() if "log_likelihood" in tree.children else None,
         prior={str(n): v.to_numpy()[0] for n, v in tree["prior"].data_vars.items()},
         health=Health(**{**record["health"], "notes": notes}),
         seed=record["seed"],

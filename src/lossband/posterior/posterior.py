@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .._arguments import level_of, mapping, one_of
+from .._arguments import flag, level_of, mapping, one_of
 from .._html import notebook
 from ..errors import InputError, listed
 from ..model.problem import NewRows, coefficients, widest
@@ -19,7 +19,7 @@ from .bands import Forecast
 from .fit_result import Fit
 from .forecast import KINDS, draw_losses
 from .health import worst
-from .tables import Table
+from .tables import Table, table
 
 if TYPE_CHECKING:
     import os
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..laws import Law
     from ..model.problem import Problem
     from ..planning.allocation import Bounds, CostLike, Plan
+    from ..planning.best import Optimum
     from ..plot.style import Axes
     from ..runs.table import RunsLike
     from .forecast import Draws, Kind
@@ -52,6 +53,12 @@ class Posterior(Forecast):
 
     Draws of the mixture are picked from each fit by a seeded generator, as many as its weight says; its
     density is the exact mixture over all draws of all fits.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> post = lb.fit(runs, "chinchilla", method="laplace")
+        >>> band = post.predict({"params": 1e7, "tokens": 1e9})
     """
 
     fits: Mapping[str, Fit | Posterior]
@@ -162,18 +169,25 @@ class Posterior(Forecast):
 
         Args:
             level: of the equal-tailed intervals.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+            >>> post = lb.fit(runs, "chinchilla", method="laplace")
+            >>> table = post.summary(level=0.9)
+            >>> exponent = table.loc[(post.cited, "alpha"), "median"]
         """
         level = level_of(level)
         tables = {name: fit.summary(level=level) for name, (_, fit) in self.mixed.items()}
         if len(tables) == 1:
-            return Table(next(iter(tables.values())), health=str(self.health))
+            return table(next(iter(tables.values())), health=str(self.health))
         cite = f"cite the coefficients of {self.cited!r} as the law's"
         if self.parts[self.cited][1].exact:
             cite += (
                 ": it takes the law as exact, as published fits do; with a drift they are those of a trend "
                 "that the loss need not follow"
             )
-        return Table(pd.concat(tables, names=["fit", "site"]), health=f"{self.health}\n{cite}.")
+        return table(pd.concat(tables, names=["fit", "site"]), health=f"{self.health}\n{cite}.")
 
     def draws(
         self, new: RunsLike | NewRows, *, kind: Kind = "observation", columns: Mapping[str, str] | None = None
@@ -184,11 +198,18 @@ class Posterior(Forecast):
             new: a frame or CSV with the law's inputs.
             kind: "mean", "run" or "observation": see `predict`.
             columns: the user's column names, {"N": "params"}.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+            >>> post = lb.fit(runs, "chinchilla", method="laplace")
+            >>> losses = post.draws({"params": 1e7, "tokens": 1e9})
+            >>> median = float(losses.median("sample")[0])
         """
         import xarray
 
         one_of("kind", kind, KINDS, "See Posterior.predict.")
-        rows = NewRows.of(new, columns)
+        rows = self._new(new, columns)
         losses = self.assembled(
             lambda problem, draws: draw_losses(problem, draws, rows.checked(problem), kind=kind)
         )
@@ -202,8 +223,14 @@ class Posterior(Forecast):
         Args:
             real: measured rows, as in `draws`, with `loss`.
             columns: the user's column names.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+            >>> post = lb.fit(runs, "chinchilla", method="laplace")
+            >>> nats = post.log_score(runs).mean()
         """
-        rows = NewRows.of(real, columns)
+        rows = self._new(real, columns)
         scores = [np.log(w) + fit.log_score(rows) for w, fit in self.mixed.values()]
         return np.logaddexp.reduce(scores)
 
@@ -234,6 +261,13 @@ class Posterior(Forecast):
 
         Raises:
             InputError: a law without params and tokens, or a budget that no run within the bounds can spend.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+            >>> post = lb.fit(runs, "chinchilla", method="laplace")
+            >>> plan = post.optimal(flops=[1e15, 1e16])
+            >>> table = plan.frame
         """
         from ..planning.allocation import allocate  # an upward import: see tests/test_imports.py
 
@@ -241,6 +275,79 @@ class Posterior(Forecast):
             cost=cost, inference_tokens=inference_tokens, bounds=bounds, at=at, levels=levels
         )
         return allocate(self, flops, **options)
+
+    def optimum(
+        self,
+        over: str | Sequence[str],
+        *,
+        at: Mapping[str, float] | None = None,
+        within: float = 0.005,
+        bounds: Bounds | None = None,
+        candidates: RunsLike | None = None,
+        plus: Sequence[tuple[Posterior, float]] = (),
+        kind: Kind = "mean",
+        levels: Sequence[float] = (0.9,),
+    ) -> Optimum:
+        """The values of some inputs at which the loss is lowest, the others held, as a `lossband.Optimum`.
+
+        Args:
+            over: the inputs to choose, one to three; all the proportions of a mixture are chosen together.
+            at: a value for each other input of the law, {"params": 1e9, "tokens": 2e10}.
+            within: share of the loss that counts as near the best.
+            bounds: {"lr": (low, high)}; by default a factor of two beyond the training rows on either side,
+                and for proportions the training rows' own ranges.
+            candidates: a frame of the only values to choose from, such as the grid of a sweep.
+            plus: (posterior, weight) pairs of other losses of the same runs: what is minimised is this loss
+                and their weighted sum.
+            kind: "mean", the law's own optimum, or "observation": which of the candidates will measure best,
+                noise included.
+            levels: of the equal-tailed intervals.
+
+        Raises:
+            InputError: inputs that the law does not have, or one without a value.
+
+        Example:
+            >>> import lossband as lb
+            >>> post = lb.fit(lb.load_dataset("shapes"), method="laplace")
+            >>> rest = {"params": 4e6, "head_dim": 32}
+            >>> best = post.optimum("ff_ratio", at=rest)  # doctest: +SKIP
+        """
+        from ..planning.best import optimum_of  # an upward import: see tests/test_imports.py
+
+        options: dict[str, Any] = dict(at=at, within=within, bounds=bounds)
+        options |= dict(candidates=candidates, plus=plus)
+        return optimum_of(self, over, kind=kind, levels=levels, **options)
+
+    def equivalent(
+        self,
+        name: str,
+        *,
+        of: Mapping[str, float],
+        at: Mapping[str, float],
+        levels: Sequence[float] = (0.9,),
+    ) -> pd.Series:
+        """The value of one input that makes up for a change of others: the dense size that experts are worth.
+
+        Args:
+            name: the input that is solved for, "params".
+            of: every input of the run whose loss is to be matched, {"params": 1e9, "experts": 64}.
+            at: the inputs that change, {"experts": 1}; the others stay as in `of`.
+            levels: of the equal-tailed intervals.
+
+        Returns:
+            `median`, `lo_90`, `hi_90`, in the input's unit, and `found`, the share of the draws in which a
+            value within three decades gives that loss.
+
+        Raises:
+            InputError: inputs that the law does not have, or no such value in most draws.
+
+        Example:
+            >>> run = {"params": 1e9, "experts": 64}
+            >>> post.equivalent("params", of=run, at={"experts": 1})  # doctest: +SKIP
+        """
+        from ..planning.equivalent import equivalent_of  # an upward import: see tests/test_imports.py
+
+        return equivalent_of(self, name, of, at, levels)
 
     def plot(
         self, x: str | None = None, new: RunsLike | None = None, *, by: str | None = None, **options: Any
@@ -263,7 +370,7 @@ class Posterior(Forecast):
 
         Example:
             >>> import lossband as lb
-            >>> post = lb.fit(lb.load_dataset("positions"), method="laplace")
+            >>> post = lb.fit(lb.load_dataset("positions"), "position_by_size", method="laplace")
             >>> post.plot("position").figure.savefig("fit.png")
         """
         from ..plot.forecast import forecast  # an upward import: see tests/test_imports.py
@@ -284,20 +391,29 @@ class Posterior(Forecast):
 
         return joined({name: fit for name, (_, fit) in self.mixed.items()}, self)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, full: bool = False) -> Path:
         """Write the posterior to one netCDF file; `lossband.load` reads it and predicts bit for bit.
 
         It is written aside and moved into place: whoever looks finds the old file or the new one, whole.
 
         Args:
             path: of the file.
+            full: also write the groups that `lossband.load` can compute again from the others, for programs
+                that read the file without lossband: `posterior_predictive`, and `log_likelihood` (computed
+                again it agrees to about 1e-6; a fit with "+ou" keeps it anyway).
 
         Returns:
             the path.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+            >>> post = lb.fit(runs, "chinchilla", method="laplace")
+            >>> path = post.save("fit.nc")
         """
         from .tree import write
 
-        return write(self, path)
+        return write(self, path, full=bool(flag("full", full)))
 
     def assembled(self, function: Callable[..., Any], paired: pd.DataFrame | None = None) -> Any:
         """What `function(problem, draws)` gives for each fit's draws, in the order of the mixture.

@@ -22,7 +22,7 @@ class Table(pd.DataFrame):
 
     def __init__(self, data: Any = None, health: str = "", **kwargs: Any) -> None:
         """The table of `data`, with `health` to be printed above it."""
-        super().__init__(data, **kwargs)
+        super().__init__(data, **kwargs)  # pyright: ignore[reportCallIssue]  # pandas-stubs know no subclass
         self.health = health
 
     @property
@@ -43,3 +43,9 @@ class Table(pd.DataFrame):
         """The same for a notebook."""
         first, *rest = self.health.splitlines() or [""]
         return notebook(first, "\n".join(rest), pd.DataFrame(self), self.attrs.get("notes", ()))
+
+
+def table(data: Any, *, health: str) -> Table:
+    """A `Table`: pandas' stubs know no arguments of a subclass."""
+    make: Any = Table
+    return make(data, health=health)

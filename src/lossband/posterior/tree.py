@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from .posterior import Posterior
 
 
-FORMAT = 6  # of the saved file; `lossband.load` refuses any other
-PACKAGES = ("lossband", "jax", "numpyro", "arviz", "xarray", "numpy")
+FORMAT = 8  # of the saved file; `lossband.load` refuses any other
+PACKAGES = ("lossband", "jax", "numpyro", "arviz_base", "xarray", "numpy")
 BY_CHAIN = ("posterior", "sample_stats", "log_likelihood", "posterior_predictive", "latent", "prior")
 
 
@@ -104,10 +104,11 @@ def whole_record(post: Posterior) -> dict[str, Any]:
     numbers = {id(fit): number for number, fit in reversed(list(enumerate(fits)))}
     versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     return {
-        **json.loads(fits[0].data.attrs["lossband"]),
+        **fits[0].record(),
         "format": FORMAT,
         "versions": versions,
         "mixture": _structure(post, numbers),
+        "kind": type(post).__name__,
     }
 
 
@@ -124,28 +125,38 @@ def _structure(post: Posterior, numbers: Mapping[int, int]) -> dict[str, Any]:
     }
 
 
-def write(post: Posterior, path: str | os.PathLike[str]) -> Path:
+def write(post: Posterior, path: str | os.PathLike[str], *, full: bool = False) -> Path:
     """Write a posterior.
 
-    The first fit's groups at the root of the file, those of the others in groups `fit_1`, `fit_2`, ...
+    The first fit's groups at the root of the file, those of the others in groups `fit_1`, `fit_2`, ...; those
+    that can be computed again only where `full` says so.
     """
     import xarray
 
     path = path_of(path)
     first, *others = [fit for _, fit in post.parts.values()]
-    tree = first.data.copy()
+    tree = xarray.DataTree.from_dict(_groups(first, full))
     tree.attrs["lossband"] = json.dumps(whole_record(post))
     for number, fit in enumerate(others, start=1):
-        tree[f"fit_{number}"] = xarray.DataTree.from_dict(
-            {k: v.to_dataset() for k, v in fit.data.children.items()}
-        )
-        tree[f"fit_{number}"].attrs["lossband"] = fit.data.attrs["lossband"]
+        tree[f"fit_{number}"] = xarray.DataTree.from_dict(_groups(fit, full))
+        tree[f"fit_{number}"].attrs["lossband"] = json.dumps(fit.record())
     tree.attrs["sha256"] = tree_hash(tree)
     # in memory first: HDF5 brings the process down where a disk is full
     content = io.BytesIO()
-    tree.to_netcdf(content, engine="h5netcdf")
+    packed = {
+        node.path: {
+            str(n): {"zlib": True, "shuffle": True} for n, v in node.data_vars.items() if v.dtype.kind == "f"
+        }
+        for node in tree.subtree
+    }
+    tree.to_netcdf(content, engine="h5netcdf", encoding=packed)
     write_whole(path, content.getvalue())
     return path
+
+
+def _groups(fit: Fit, full: bool) -> dict[str, xarray.Dataset]:
+    """A fit's groups as a file holds them."""
+    return {name: group.to_dataset() for name, group in fit.tree(predicted=full).children.items()}
 
 
 def tree_hash(tree: xarray.DataTree) -> str:

@@ -12,22 +12,23 @@ import importlib.util
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from .._cache import about_code, digest, folder, keep
+from ._cache import about_code, digest, folder, keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
     from typing import Any
 
     from jax.export import Exported
     from jax.extend.core import ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]  # public in JAX
 
 
+MOST_MAPS = 1 / 3  # share of the maps of memory that compiled programs may hold
 TRACING = threading.RLock()  # NumPyro has one stack of handlers for all threads: one may run models at a time
 
 
@@ -53,7 +54,7 @@ def stored(
     jitted = jax.jit(function, static_argnames=static)
     ready = {}
     # what JAX writes programs with
-    kept = identity is not None and importlib.util.find_spec("flatbuffers") and folder() is not None
+    shelf = folder() if identity is not None and importlib.util.find_spec("flatbuffers") else None
 
     def call(*arguments: Any, **fixed: Any) -> Any:
         leaves, structure = jax.tree.flatten(arguments)
@@ -62,25 +63,31 @@ def stored(
             return ready[form](*arguments)
         with TRACING:  # of several threads one compiles, and the others wait for it
             if form not in ready:
+                spare_memory_maps()
                 program = functools.partial(jitted, **fixed)
-                if kept and identity is not None:
-                    # no weak types: the store does not keep them, and a result that is an argument again must
-                    # find its program
-                    kinds = jax.tree.map(
-                        lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), arguments
-                    )
-                    name = digest(
-                        function.__qualname__,
-                        identity,
-                        surroundings(),
-                        repr((jax.tree.flatten(kinds), form[-1])),
-                    )
-                    program = jax.jit(_exported(folder() / f"{name}.program", jitted, kinds, fixed).call)
+                if shelf is not None and identity is not None:
+                    whose = f"{function.__qualname__} {identity}"
+                    program = jax.jit(_kept(shelf, whose, jitted, arguments, fixed).call)
                 result, ready[form] = program(*arguments), program
                 return result
         return ready[form](*arguments)
 
     return call
+
+
+def spare_memory_maps() -> None:
+    """Drop JAX's compiled programs where they hold too large a share of the maps of memory that Linux allows.
+
+    A process beyond its maps is killed while it compiles or reads a program; a compiled model holds a
+    thousand of 65,530. What is used again is read from the folder again.
+    """
+    try:
+        allowed = int(Path("/proc/sys/vm/max_map_count").read_text())
+        held = Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:  # not Linux
+        return
+    if held > MOST_MAPS * allowed:
+        jax.clear_caches()
 
 
 def storable(kind: type) -> None:
@@ -124,6 +131,16 @@ def _constants(jaxpr: Any) -> Iterator[Any]:
         ):
             if hasattr(inner, "consts"):
                 yield from _constants(inner)
+
+
+def _kept(
+    shelf: Path, whose: str, jitted: Any, arguments: tuple[Any, ...], fixed: Mapping[str, Any]
+) -> Exported:
+    """The program of a function at arguments of these shapes, under a name that tells it apart."""
+    # no weak types: the store keeps none, and a result that is an argument again must find its program
+    kinds = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), arguments)
+    name = digest(whose, surroundings(), repr((jax.tree.flatten(kinds), tuple(sorted(fixed.items())))))
+    return _exported(shelf / f"{name}.program", jitted, kinds, fixed)
 
 
 def _exported(path: Path, jitted: Any, arguments: Any, fixed: Mapping[str, Any]) -> Exported:
