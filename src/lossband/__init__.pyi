@@ -22,12 +22,20 @@ from .laws.law import Law as Law
 from .laws.law import law as law
 from .laws.terms import floor as floor
 from .laws.terms import power as power
+from .live.forecast_run import RunForecast as RunForecast
+from .live.forecast_run import forecast_run as forecast_run
+from .live.tracker import Tracker as Tracker
 from .live.watch import Outlook as Outlook
 from .live.watch import watch as watch
 from .model.drift import Drift as Drift
 from .model.noise import Noise as Noise
 from .model.population import Population as Population
 from .planning.allocation import Plan as Plan
+from .planning.best import Optimum as Optimum
+from .planning.better import Better as Better
+from .planning.better import better as better
+from .planning.link import Link as Link
+from .planning.link import link as link
 from .planning.next_run import check_design as check_design
 from .planning.next_run import next_run as next_run
 from .planning.recipes import compare_recipes as compare_recipes
@@ -36,6 +44,8 @@ from .posterior.netcdf import load as load
 from .posterior.posterior import Average as Average
 from .posterior.posterior import Posterior as Posterior
 from .report import write_report as write_report
+from .runs.schedules import Schedule as Schedule
+from .runs.schedules import schedule as schedule
 from .runs.table import VOCABULARY as VOCABULARY
 from .runs.thin import thin as thin
 

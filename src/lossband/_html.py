@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,7 @@ def notebook(title: str, text: str = "", frame: pd.DataFrame | None = None, note
     if text:
         parts.append(f"<pre>{escape(text)}</pre>")
     if frame is not None:
-        shown = dict(float_format=lambda value: f"{value:.4g}", border=0, max_rows=MAX_ROWS)
+        shown: dict[str, Any] = dict(float_format=lambda value: f"{value:.4g}", border=0, max_rows=MAX_ROWS)
         parts.append(f'<div style="overflow-x:auto">{frame.to_html(**shown)}</div>')
     if said := [f"<li>{escape(str(note))}</li>" for note in notes]:
         parts.append(f"<ul>{''.join(said)}</ul>")

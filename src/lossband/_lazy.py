@@ -5,7 +5,10 @@ takes as long as such a fit, so every module of the package takes it from here.
 """
 
 import importlib
+import importlib.util
 from typing import Any
+
+from .errors import InputError
 
 
 class Later:
@@ -22,3 +25,18 @@ class Later:
 
 numpyro = Later("numpyro")
 dist = Later("numpyro.distributions")
+
+
+def required(library: str, extra: str, what: str) -> None:
+    """Say which extra brings a library, where it is not installed.
+
+    Args:
+        library: its name on import.
+        extra: of lossband's own.
+        what: needs it, in the plural.
+
+    Raises:
+        InputError: the library is not installed.
+    """
+    if importlib.util.find_spec(library) is None:
+        raise InputError(f"{what} need {library}.", f"pip install 'lossband[{extra}]'")

@@ -9,6 +9,13 @@ class InputError(ValueError):
 
     Raised where the input enters: never half-way through a fit. Trouble with numbers that are usable is a
     note on the result instead (see `lossband.Health`).
+
+    Example:
+        >>> import lossband as lb
+        >>> try:
+        ...     post = lb.fit({"params": [1e8, 2e8], "loss": [3.0, "high"]}, "power")
+        ... except lb.InputError as error:
+        ...     hint = error.hint
     """
 
     def __init__(self, what: str, hint: str, shell: str | None = None) -> None:

@@ -8,14 +8,35 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from .._lazy import required
 from ..errors import InputError
-from . import backtest, benchmark, compare, data, demo, figure, fit, plan, predict, report
+from . import (
+    average,
+    backtest,
+    benchmark,
+    better,
+    cache,
+    compare,
+    data,
+    demo,
+    figure,
+    fit,
+    next_run,
+    plan,
+    predict,
+    recipes,
+    report,
+    watch,
+)
 from .shared import say
 from .stopping import leave, stoppable
 
 COMMANDS = {
-    module.__name__.rpartition(".")[2]: module
-    for module in (demo, fit, predict, backtest, benchmark, compare, plan, figure, report, data)
+    module.__name__.rpartition(".")[2].replace("_", "-"): module
+    for module in (
+        *(demo, fit, predict, backtest, benchmark, compare, average, plan, next_run, recipes, better, watch),
+        *(figure, report, data, cache),
+    )
 }
 
 
@@ -52,7 +73,7 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for name, command in COMMANDS.items():
         examples = "\n".join(f"  {line}" for line in command.EXAMPLES)
-        about = command.__doc__.strip()
+        about = (command.__doc__ or "").strip()
         one = commands.add_parser(
             name,
             help=about.splitlines()[0],
@@ -74,6 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif args.command is None:
             raise InputError("no command was given.", "See lossband --help.")
         else:
+            if getattr(args, "plot", None):
+                required("matplotlib", "plot", "pictures")
             with stoppable(130):
                 args.run(args)
     except InputError as error:

@@ -7,6 +7,8 @@ from .shared import (
     fit_arguments,
     fit_options,
     json_argument,
+    metric_arguments,
+    metric_options,
     numbers,
     read_table,
     say,
@@ -24,6 +26,7 @@ def arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
     table_arguments(parser)
     fit_arguments(parser)
+    metric_arguments(parser)
     parser.add_argument(
         "--by",
         default="params",
@@ -64,6 +67,7 @@ def run(args: Namespace) -> None:
         hide=hide,
         share=share,
         **fit_options(args),
+        **metric_options(args),
     )
     table = test.calibration(by=None if args.by == "end" else args.by)
     if args.out:

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .shared import InputError, attribute_of, json_argument, say, show_json, table_destination, write
 
@@ -43,7 +43,7 @@ def run(args: Namespace) -> None:
     if ":" not in args.forecast:
         raise InputError(f"MODULE:FUNCTION got {args.forecast!r}.", hint)
     data = {Path(path).stem: _sweep(path) for path in args.data} if args.data else None
-    options = dict(data=data, kinds=tuple(args.kind or KINDS), plain=args.plain)
+    options: dict[str, Any] = dict(data=data, kinds=tuple(args.kind or KINDS), plain=args.plain)
     result = benchmark(attribute_of(args.forecast, hint), **options)
     if args.out:
         write(result.frame, args.out)

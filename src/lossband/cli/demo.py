@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from .._lazy import required
 from .shared import say, three
 
 EXAMPLES = ("lossband demo --out demo",)
@@ -24,6 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Hide the largest measured models, forecast them, and write the table, the figure and the posterior."""
+    required("matplotlib", "plot", "pictures")
     import matplotlib
 
     matplotlib.use("Agg")

@@ -2,12 +2,16 @@
 
 from argparse import ArgumentParser, Namespace
 
+from ..errors import InputError
 from .shared import (
+    draw,
     find_law,
     json_argument,
     law_argument,
     names_argument,
     numbers,
+    plot_argument,
+    point,
     read_table,
     say,
     show,
@@ -16,6 +20,7 @@ from .shared import (
 )
 
 EXAMPLES = (
+    "lossband predict fit.nc --at params=7e10,tokens=1.4e12 --plot forecast.png",
     "lossband predict fit.nc new.csv --kind run --level 0.9 -o bands.csv",
     "lossband predict fit.nc new.csv --level 0.5,0.9 --below 2.5 --json",
 )
@@ -27,7 +32,15 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "runs",
         metavar="new",
+        nargs="?",
         help="a table with the law's inputs; losses are not needed",
+    )
+    parser.add_argument(
+        "--at",
+        type=point,
+        action="append",
+        metavar="params=7e10,tokens=1.4e12",
+        help="one row in place of a table; may be given several times",
     )
     names_argument(parser)
     law_argument(parser)
@@ -57,6 +70,7 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="also write the bands to a file",
     )
+    plot_argument(parser, "the data, the bands and the new rows")
     json_argument(parser)
 
 
@@ -64,12 +78,20 @@ def run(args: Namespace) -> None:
     """Forecast the rows, and show the bands."""
     from ..posterior.netcdf import load
 
-    post, new = load(args.fit, law=find_law(args.law)), read_table(args)
+    if (args.runs is None) == (args.at is None):
+        raise InputError(
+            f"{'no' if args.at is None else 'a table and'} new rows were given.",
+            "Name a table, or give one row: --at params=7e10,tokens=1.4e12.",
+        )
+    post = load(args.fit, law=find_law(args.law))
+    new = read_table(args) if args.at is None else args.at
     band = post.predict(new, kind=args.kind, levels=args.level, columns=args.columns)
     if args.below is not None:
         band["prob"] = post.prob(new, below=args.below, kind=args.kind, columns=args.columns)
     if args.out:
         write(band, args.out)
+    if args.plot:
+        draw(lambda: post.plot(new=new, kind=args.kind, columns=args.columns), args.plot)
     show(band, as_json=args.json)
     for note in band.attrs["notes"]:
         say(note)

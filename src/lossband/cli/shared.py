@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ WRITERS = {
     ".json": lambda frame, path: frame.to_json(path, orient="records", double_precision=15),
     ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
 }
+
+
+PICTURES = (".png", ".pdf", ".svg")
 
 
 def say(text: object) -> None:
@@ -109,6 +113,27 @@ def fit_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def metric_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is measured, and of what families."""
+    parser.add_argument("--metric", choices=["loss", "error", "accuracy"], default="loss")
+    parser.add_argument("--bounds", type=pair, metavar="LOW,HIGH", help="of the metric (default: 0,1)")
+    parser.add_argument("--pool", metavar="COLUMN", help="families of one table, partly pooled")
+
+
+def pair(text: str) -> tuple[float, float]:
+    """Two numbers."""
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected two numbers such as 0.25,1, got {text!r}") from None
+    return low, high
+
+
+def metric_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `metric_arguments` says, as `lossband.fit` takes it."""
+    return {name: getattr(args, name) for name in ("metric", "bounds", "pool")}
+
+
 def fit_options(args: argparse.Namespace) -> dict[str, Any]:
     """What `fit_arguments` says, as `lossband.fit` takes it."""
     names = (
@@ -157,6 +182,46 @@ def constants(text: str) -> dict[str, float]:
     if any(value != value for value in found.values()):
         raise argparse.ArgumentTypeError(f"expected numbers like params=1e8, got {text!r}")
     return found
+
+
+def point(text: str) -> dict[str, float | str]:
+    """`"params=7e10,tokens=1.4T"` as one row of a table: a number as people write it, or a label."""
+    from ..runs.table import LABELS
+
+    found = names(text)
+    fixed = constants(",".join(f"{n}={v}" for n, v in found.items() if n not in LABELS) or "tokens=1")
+    return {name: value if name in LABELS else fixed[name] for name, value in found.items()}
+
+
+def picture(text: str) -> Path:
+    """A path whose ending is a picture's: said before the fit, not after it."""
+    path = destination(text)
+    if path.suffix.lower() not in PICTURES:
+        raise argparse.ArgumentTypeError(f"expected a name that ends in {listed(PICTURES)}, got {text!r}")
+    return path
+
+
+def plot_argument(parser: argparse.ArgumentParser, what: str) -> None:
+    """Where to draw `what`."""
+    parser.add_argument("--plot", type=picture, metavar="FILE", help=f"draw {what} to a .png, .pdf or .svg")
+
+
+def draw(plot: Callable[[], Any], path: Path) -> None:
+    """Draw a picture to a file, whole or not at all.
+
+    Args:
+        plot: draws, and returns matplotlib axes, one or several.
+        path: of the file.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import numpy as np
+
+    figure = np.ravel(np.asarray(plot(), dtype=object))[0].figure
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=160, format=path.suffix[1:].lower(), bbox_inches="tight")
+    say(f"wrote the picture to {path}")
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -231,6 +296,8 @@ def attribute_of(name: str, hint: str) -> Any:
         if not Path(path).is_file():
             raise InputError(f"there is no file {path!r}.", hint)
         spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+        if spec is None or spec.loader is None:
+            raise InputError(f"{path!r} is no Python file.", hint)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     else:

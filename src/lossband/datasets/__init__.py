@@ -44,6 +44,10 @@ def load_dataset(name: str | os.PathLike) -> pd.DataFrame:
 
     Raises:
         InputError: no such data set and no such file; no network; a table that is not the registered one.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped")
     """
     name = str(name)
     if name in BUNDLED:

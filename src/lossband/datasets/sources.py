@@ -45,7 +45,8 @@ def fetch(name: str, about: dict[str, Any], *, again: bool = False) -> list[Path
             local.unlink(missing_ok=True)
         try:
             known = about["sha256"].get(file)
-            paths.append(Path(pooch.retrieve(url, known, local.name, folder, downloader=_download)))
+            downloader: Any = _download
+            paths.append(Path(pooch.retrieve(url, known, local.name, folder, downloader=downloader)))
         except (OSError, ValueError) as error:  # no network or no such file; a hash that does not match
             raise InputError(
                 f"the data set {name!r} could not be fetched from {url} ({type(error).__name__}: {error}).",

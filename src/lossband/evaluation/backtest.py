@@ -19,6 +19,7 @@ from ..posterior.bands import LEVELS, named, summarise
 from ..posterior.health import CONTRADICTIONS
 from ..posterior.tables import Table
 from ..runs.arrays import clock_of
+from ..runs.loss_scale import scale_of
 from ..runs.start import without_start
 from ..runs.table import numbers
 from .against import AGAINST, against
@@ -47,6 +48,12 @@ class Backtest:
         above zero the forecast is too high), and `inside_50`, `inside_90`, ...
     posteriors: the fit of each cut-off.
     levels: of the bands.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> test = lb.backtest(runs, "chinchilla", by="params", hide=1, method="laplace")
+        >>> share = test.frame["inside_90"].mean()
     """
 
     frame: pd.DataFrame
@@ -63,6 +70,12 @@ class Backtest:
             loss; `width_90`, the mean width of that band over the median. A column with more than twelve
             values is cut into quarters. `attrs["notes"]` says where it fails, and the likely cause: a law too
             rigid or too steep, badly tuned small runs, a drift prior too tight, unequal noise.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+            >>> test = lb.backtest(runs, "chinchilla", by="params", hide=1, method="laplace")
+            >>> table = test.calibration(by="params")
         """
         frame = self.frame
         keys = [] if by is None else names_of(by, "by")
@@ -186,6 +199,12 @@ def backtest(
 
     Raises:
         InputError: nothing left to fit, or nothing to hide.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> test = lb.backtest(runs, "chinchilla", by="params", hide=1, method="laplace")
+        >>> table = test.calibration()
     """
     cuts, levels = _cuts(hide, share), levels_of(levels)
     table, law = _checked(runs, law, columns, options)
@@ -217,7 +236,8 @@ def _checked(
 
     The table keeps its other columns, and has run labels.
     """
-    table, law, notes = read_for(runs, law, columns=columns)
+    scale = scale_of(options.get("metric", "loss"), options.get("bounds"))
+    table, law, notes = read_for(runs, law, columns=columns, scale=scale)
     chosen = {name: options[name] for name in ("noise", "drift") if name in options}
     problem = pose(table, law, **chosen)
     clock = clock_of(table) if problem.model.noise.ou else None

@@ -26,6 +26,15 @@ class BenchmarkResult:
         rows), the observed coverage `c50`, `c80`, `c90`, `c95`, the shares of misses `below` and `above` the
         90 % band, the mean `pit`, and `crps` and `log_score` of ln loss; where plain was fitted too,
         `crps_plain` and `log_score_plain`.
+
+    Example:
+        >>> import lossband as lb
+        >>> import numpy as np
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> def wide(train, new):
+        ...     return np.random.default_rng(0).uniform(1, 3, (200, len(new)))
+        >>> result = lb.benchmark(wide, data={"mine": runs})
+        >>> table = result.table
     """
 
     frame: pd.DataFrame
@@ -139,7 +148,8 @@ def _row(frame: pd.DataFrame, part: str) -> dict[str, float]:
     row = {"splits": len(frame)} | sets.mean().to_dict()
     if part != "set" and sets.index.nunique() > 1:
         row |= _intervals(sets[[name for name in INTERVALS if name in sets]])
-    return {name: np.exp(value) if name.startswith("crps_ratio") else value for name, value in row.items()}
+    ratios = [name for name in row if str(name).startswith("crps_ratio")]
+    return {str(name): float(np.exp(value)) if name in ratios else value for name, value in row.items()}
 
 
 def _intervals(sets: pd.DataFrame) -> dict[str, float]:

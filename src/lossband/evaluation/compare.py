@@ -56,7 +56,7 @@ class LawTable(Table):
 
         Example:
             >>> import lossband as lb
-            >>> runs = lb.load_dataset("looped").query("loops == 4")
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
             >>> names = "chinchilla", "kaplan"
             >>> laws = {name: lb.fit(runs, name, method="laplace") for name in names}
             >>> ax = lb.compare(laws, cuts=1, folds=2, num_samples=100).plot()
@@ -102,6 +102,13 @@ def compare(
 
     Raises:
         InputError: fewer than two laws, or laws fitted to different measurements.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> quick = dict(num_warmup=50, num_samples=50, progress=False)
+        >>> laws = {n: lb.fit(runs, n, drift=None, **quick) for n in ("chinchilla", "coupled")}
+        >>> table = lb.compare(laws, cuts=1, folds=2, **quick)
     """
     _check(posteriors)
     cuts, folds = whole("cuts", cuts), whole("folds", folds)
@@ -145,14 +152,21 @@ def average(
 
     Returns:
         a `Posterior` whose `fits` are those given; its `notes` say how the weights came about.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> quick = dict(method="laplace", drift=None)
+        >>> laws = {name: lb.fit(runs, name, **quick) for name in ("chinchilla", "coupled")}
+        >>> post = lb.average(laws, weights={"chinchilla": 1, "coupled": 3})
     """
     _check(posteriors)
     if weights is None:
         kept, notes = _healthy(posteriors)
         problems = {name: posteriors[name].problem for name in kept}
         cuts = future(problems.values(), whole("cuts", options.pop("cuts", 4)))
-        sampler, options = Sampler.of(options, num_samples=500)
-        (scores,), _ = hidden_scores([problems], [{"future": cuts}], sampler, **options)
+        sampler, others = Sampler.of(options, num_samples=500)
+        (scores,), _ = hidden_scores([problems], [{"future": cuts}], sampler, **others)
         weights, about = weigh_laws(scores, list(kept))
         return mixture(posteriors, weights, [*sum(notes.values(), []), *about])
     return mixture(posteriors, weights)

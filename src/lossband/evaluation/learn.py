@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,25 +78,27 @@ def learn(
         InputError: fewer than two sweeps, labels that do not match, or a table that cannot be fitted.
 
     Example:
-        >>> past = lossband.learn({"2024": first, "2025": second})          # doctest: +SKIP
-        >>> post = lossband.fit(third, population=past)                     # doctest: +SKIP
+        >>> import lossband as lb
+        >>> old, new = (lb.load_dataset("looped").query(f"loops == {n}") for n in (2, 8))
+        >>> past = lb.learn([old, new], "chinchilla", method="laplace", beyond=False)
+        >>> post = lb.fit(new, population=past, method="laplace")
     """
     named = dict(sweeps) if isinstance(sweeps, Mapping) else {str(i): each for i, each in enumerate(sweeps)}
-    groups = list(named) if groups is None else [str(label) for label in groups]
-    if len(named) < 2 or len(groups) != len(named):
+    labels = list(map(str, named)) if groups is None else [str(label) for label in groups]
+    if len(named) < 2 or len(labels) != len(named):
         raise InputError(
-            f"learn got {len(named)} sweeps and {len(groups)} labels of groups; expected at least two sweeps "
+            f"learn got {len(named)} sweeps and {len(labels)} labels of groups; expected at least two sweeps "
             "and a label of each.",
             "A population is what several sweeps have in common; for one sweep, use lossband.fit.",
         )
-    options = dict(num_samples=num_samples, seed=seed, method=method, progress=progress)
+    options: dict[str, Any] = dict(num_samples=num_samples, seed=seed, method=method, progress=progress)
     posts = fit_many(list(named.values()), law, **options)
     first = next(iter(posts[0].fits.values())).problem.model.law.name
-    shares = [1 / groups.count(label) for label in groups]
-    found = Population(first, *_priors(posts, shares), Drift(), _provenance(named, posts, groups))
+    shares = [1 / labels.count(label) for label in labels]
+    found = Population(first, *_priors(posts, shares), Drift(), _provenance(named, posts, labels))
     found = replace(found, drift=replace(found.drift, tau=_scale(posts, "tau", shares)))
     wanted = beyond and {"params", "tokens"} <= set(posts[0].fits[next(iter(posts[0].fits))].problem.frame)
-    return replace(found, drift=_beyond(found, posts, groups, options)) if wanted else found
+    return replace(found, drift=_beyond(found, posts, labels, options)) if wanted else found
 
 
 def _priors(posts: list[Posterior], shares: list[float]) -> tuple[dict[str, Learnt], tuple[float, float]]:
@@ -114,7 +117,7 @@ def _priors(posts: list[Posterior], shares: list[float]) -> tuple[dict[str, Lear
 
 def _of_law(posts: list[Posterior], law: str) -> list[Fit]:
     """Each posterior's first fit of a law: the one with drift, where there is one."""
-    return [next(f for f in post.fits.values() if f.problem.model.law.name == law) for post in posts]
+    return [next(f for _, f in post.parts.values() if f.problem.model.law.name == law) for post in posts]
 
 
 def _relative(fit: Fit, site: str) -> tuple[np.ndarray, float] | None:
@@ -130,8 +133,8 @@ def _relative(fit: Fit, site: str) -> tuple[np.ndarray, float] | None:
 
 def _scale(posts: list[Posterior], name: str, shares: list[float]) -> tuple[float, float]:
     """Median and width of a scale that is a share of the spread of ln loss, or of tau, a share itself."""
-    own = Drift().tau if name == "tau" else (Noise().sigma, Noise().width)
-    fits = [next(iter(post.fits.values())) for post in posts]
+    own: Any = Drift().tau if name == "tau" else (Noise().sigma, Noise().width)
+    fits = [next(iter(post.parts.values()))[1] for post in posts]
     if any(name not in fit.sites for fit in fits):
         return own
     unit = [1.0 if name == "tau" else float(fit.problem.unit.spread) for fit in fits]
@@ -253,4 +256,4 @@ class _Hidden:
             own = drift if problem.model.fitted.drift is not None else drift.beyond_only()
             moved = replace(problem, paths=replace(problem.paths, drift=own))
             each.append(np.log(weight) + score.mixture(log_densities(moved, draws, frame, curves=curves)))
-        return float(np.mean(logsumexp(each, axis=0)))
+        return float(np.mean(np.asarray(logsumexp(each, axis=0))))

@@ -27,7 +27,7 @@ def _isoflops() -> dict[str, tuple[str, pd.DataFrame]]:
     rows = load_dataset("isoflops")
     groups = {"epochai": "chinchilla", "llama": "llama", "marin": "marin"}
     families = rows[rows["outlier"] == 0].groupby("family")
-    return {f"isoflops {name}": (groups[name.split("_")[0]], sweep) for name, sweep in families}
+    return {f"isoflops {name}": (groups[str(name).split("_")[0]], sweep) for name, sweep in families}
 
 
 def _overtraining() -> dict[str, tuple[str, pd.DataFrame]]:

@@ -111,4 +111,5 @@ def scores(draws: np.ndarray, log_score: np.ndarray, truth: np.ndarray) -> dict[
     pit = score.pit(draws, truth)
     covered = {f"c{100 * level:g}": np.mean(np.abs(pit - 0.5) < level / 2) for level in (0.5, 0.8, 0.9, 0.95)}
     sides = {"below": np.mean(pit < 0.05), "above": np.mean(pit > 0.95), "pit": pit.mean()}
-    return covered | sides | {"crps": score.crps(draws, truth).mean(), "log_score": log_score.mean()}
+    found = covered | sides | {"crps": score.crps(draws, truth).mean(), "log_score": log_score.mean()}
+    return {name: float(value) for name, value in found.items()}

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from .._arguments import number, path_of
 from ..errors import InputError, Note, listed
 from ..runs.cells import label_of, number_of
@@ -67,6 +69,14 @@ def import_runs(
     Raises:
         InputError: nothing to read, no loss in it, an option that the source has no use for, or a missing
             extra.
+
+    Example:
+        >>> import lossband as lb
+        >>> lines = "".join(f"step {n} loss {4 - n / 10}\n" for n in (1, 2, 3))
+        >>> with open("train.log", "w") as log:
+        ...     count = log.write(lines)
+        >>> pattern = r"step (?P<step>\d+) loss (?P<loss>[\d.]+)"
+        >>> runs = lb.import_runs("train.log", pattern=pattern, constants={"params": 1e8}).frame
     """
     columns, constants, per_step = _options(columns, constants, tokens_per_step, pattern, run)
     if not str(source).startswith("wandb:"):
@@ -93,13 +103,51 @@ def import_runs(
     return _completed(imported, constants, per_step, run, per_run)
 
 
+def read_source(runs: Any, *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A table as `read_runs` reads it, or the path of an export or a log as `import_runs` does.
+
+    Args:
+        runs: as in `lossband.fit`.
+        columns: the user's name -> lossband's.
+
+    Returns:
+        the frame; its `attrs["notes"]` say what was read as what.
+
+    Raises:
+        InputError: as of both.
+    """
+    is_path = isinstance(runs, str) or hasattr(runs, "__fspath__")
+    if not is_path or not (Path(runs).exists() or str(runs).startswith("wandb:")):
+        return read_runs(runs, columns=columns)
+    if _kind(runs) in (None, "table"):
+        return read_runs(runs, columns=columns)
+    imported = import_runs(runs, columns=columns)
+    imported.frame.attrs["notes"] = imported.notes
+    return imported.frame
+
+
 def looks_like(source: str | os.PathLike) -> str:
-    """The format of a source by its name and its first bytes."""
+    """The format of a source by its name and its first bytes.
+
+    Raises:
+        InputError: no such file, or none of the formats.
+    """
+    if not str(source).startswith("wandb:") and not Path(source).exists():
+        raise InputError(f"there is no file or folder {str(source)!r}.", "Check the path.")
+    if kind := _kind(source):
+        return kind
+    raise InputError(
+        f"{str(source)!r} is no log that lossband knows.",
+        "For a plain-text log give pattern=, or name the format.",
+        "For a plain-text log give --pattern, or name the format.",
+    )
+
+
+def _kind(source: str | os.PathLike) -> str | None:
+    """The format of a source that is there; None for what is none of them."""
     if str(source).startswith("wandb:"):
         return "wandb"
     path = Path(source)
-    if not path.exists():
-        raise InputError(f"there is no file or folder {str(source)!r}.", "Check the path.")
     for name, module in {"tensorboard": tensorboard, "trainer": trainer, "mlflow": mlflow}.items():
         if module.is_one(path):
             return name
@@ -111,11 +159,7 @@ def looks_like(source: str | os.PathLike) -> str:
         return "text"
     if path.is_file() and "loss" in names_in(path):
         return "table"
-    raise InputError(
-        f"{str(source)!r} is no log that lossband knows.",
-        "For a plain-text log give pattern=, or name the format.",
-        "For a plain-text log give --pattern, or name the format.",
-    )
+    return None
 
 
 def _options(
@@ -227,4 +271,4 @@ def _joined(imported: Imported, per_run: Any, constants: Mapping[str, Any]) -> I
     return Imported(table.assign(**new), (*imported.notes, *notes))
 
 
-__all__ = ["READERS", "Imported", "Logs", "import_runs", "looks_like"]
+__all__ = ["READERS", "Imported", "Logs", "import_runs", "looks_like", "read_source"]

@@ -68,7 +68,7 @@ def read_table(source: str | os.PathLike, *, columns: Mapping[str, str] | None =
     frame, notes = _single_columns(frame)
     label = first_of(frame.columns, NAMES)
     frame, notes = _finished(frame, label, notes)
-    names = [name for name in frame if name != label]
+    names = [str(name) for name in frame if name != label]
     chosen = choose(names, columns, held_out=True)
     if (step := first_of(names, STEPS)) and "step" not in chosen.values():
         chosen[step] = "step"

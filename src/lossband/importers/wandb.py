@@ -14,7 +14,7 @@ def read_logs(source: str, *, run: str | None = None) -> Logs:
     """Logged numbers of "wandb:entity/project/run", its whole history from W&B's server."""
     path = source.removeprefix("wandb:")
     try:
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]  # an extra
     except ImportError as error:
         raise InputError("W&B's API needs the package wandb.", "pip install 'lossband[wandb]'") from error
     client: Any = wandb  # a checker without wandb takes the name for this very file
@@ -29,7 +29,9 @@ def read_logs(source: str, *, run: str | None = None) -> Logs:
     series = _series(rows)
     if not series:
         raise InputError(f"the W&B run {path!r} logged nothing.", "Check the path.")
-    fixed = {name: v for name, v in found.config.items() if isinstance(v, Real) and not isinstance(v, bool)}
+    fixed = {
+        name: float(v) for name, v in found.config.items() if isinstance(v, Real) and not isinstance(v, bool)
+    }
     name = run or found.name
     return Logs({name: series}, {name: fixed}, own_names=False)
 

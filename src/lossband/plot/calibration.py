@@ -39,7 +39,7 @@ def pit(test: Any, *, bins: int = 10, ax: Axes | None = None) -> Axes:
     ax.axhline(1, color="0.6", lw=1)
     ax.hist(
         test.frame["pit"],
-        np.linspace(0, 1, bins + 1),
+        np.linspace(0, 1, bins + 1).tolist(),
         weights=bins / rows / runs,
         color=PRED,
         alpha=0.7,

@@ -1,13 +1,13 @@
 """One training run, forecast from its beginning."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..posterior.bands import named
 from ..runs.thin import evenly
-from .style import LABELS, REAL, Axes, draw_bands, legend_above, short
+from .style import LABELS, PRED, REAL, Axes, draw_bands, legend_above, log_axes, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,5 +76,33 @@ def curve(
         ylabel=f"loss ({unit})" if unit else "loss",
         ylim=(low - margin, high + margin),
     )
+    legend_above(ax, ncols=3)
+    return ax
+
+
+def to_come(forecast: Any, *, ax: Axes | None = None, real: "pd.DataFrame | None" = None) -> Axes:
+    """The curve of a run that has not begun: pointwise bands, and the 90 % envelope of the whole curve.
+
+    Args:
+        forecast: what `lossband.forecast_run` returned.
+        ax: matplotlib axes; new ones by default.
+        real: rows of the run, where it has been made since.
+
+    Returns:
+        The axes.
+    """
+    import matplotlib.pyplot as plt
+
+    ax = ax or plt.subplots(figsize=(4.6, 3.2), layout="constrained")[1]
+    clock = forecast.clock
+    band, envelope = forecast.curve(levels=(0.5, 0.9)), forecast.envelope()
+    draw_bands(ax, band[clock], band, levels=(0.5, 0.9))
+    for side, label in (("lo_90", "90 % of whole curves"), ("hi_90", None)):
+        ax.plot(envelope[clock], envelope[side], ":", color=PRED, lw=1, label=label)
+    if real is not None:
+        ax.plot(real[clock], real["loss"], "-", color=REAL, lw=1.2, label="Real")
+    if forecast.target is not None:
+        ax.axhline(forecast.target, color="0.35", lw=0.8, ls=":", label=f"target {forecast.target:.4g}")
+    log_axes(ax).set(xlabel=LABELS.get(clock, clock), ylabel="loss")
     legend_above(ax, ncols=3)
     return ax

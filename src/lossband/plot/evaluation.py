@@ -31,8 +31,8 @@ def hidden(test: Any, *, level: float = 0.9, axes: Sequence[Axes] | None = None)
     import matplotlib.pyplot as plt
 
     if axes is None:
-        options = dict(figsize=(4.8, 5.2), sharex=True, height_ratios=(3, 2), layout="constrained")
-        axes = plt.subplots(2, 1, **options)[1]
+        options: dict[str, Any] = dict(figsize=(4.8, 5.2), sharex=True, height_ratios=(3, 2))
+        axes = list(plt.subplots(2, 1, layout="constrained", **options)[1])
     frame, suffix = test.frame, named(level)
     inside = frame[f"inside_{suffix}"].to_numpy(bool)
     ends = np.array([frame["loss"].min(), frame["loss"].max()])

@@ -10,8 +10,9 @@ import pandas as pd
 
 from .._arguments import levels_of, one_of, whole
 from ..model.problem import NewRows
+from ..runs.levels import WIDTH, is_isoflop
 from ..runs.thin import evenly
-from .lines import WIDTH, collinear, follow, is_isoflop, labelled, spaced
+from .lines import collinear, follow, labelled, spaced
 from .style import LABELS, MARKERS, Axes, draw_bands, legend_above, log_axes, shades, short, symbol
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def forecast(
 
     Example:
         >>> import lossband as lb
-        >>> post = lb.fit(lb.load_dataset("positions"), method="laplace")
+        >>> post = lb.fit(lb.load_dataset("positions"), "position_by_size", method="laplace")
         >>> ax = post.plot("position", by="params")
     """
     import matplotlib.pyplot as plt
@@ -169,7 +170,7 @@ def _moved(
             if name != x:
                 there.loc[rows.index, name] = follow(rows, name, x, rows[x].to_numpy(float), by)
     inputs = list(post.law.inputs)
-    off = np.abs(np.log(there[inputs] / table[inputs])).to_numpy().max(1) > 0.02
+    off = np.abs(np.log(there[inputs].to_numpy(float) / table[inputs].to_numpy(float))).max(1) > 0.02
     if not off.any():
         return table, False
     both = pd.concat([table[off], there[off]]).assign(run="a new run").drop(columns="loss")
@@ -185,7 +186,7 @@ def _with_forecasts(post: Posterior, table: pd.DataFrame, kind: Kind, level: flo
     if not ahead.any():
         return table
     band = post.predict(table[ahead].assign(run="a new run").drop(columns="loss"), kind=kind, levels=(level,))
-    low, high = (next(c for c in band if c.startswith(side)) for side in ("lo_", "hi_"))
+    low, high = (next(str(c) for c in band if str(c).startswith(side)) for side in ("lo_", "hi_"))
     found = band[["median", low, high]].set_axis(table.index[ahead])
     return table.fillna({"loss": found["median"]}).assign(low=found[low], high=found[high])
 

@@ -7,29 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ..runs.levels import MAX_LEVELS, are_levels, clusters
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike
 
-MAX_LEVELS, NUM_BINS, NUM_NEW_BINS = 10, 5, 2
-GAP, WIDTH = 0.05, 0.15  # decades: between two levels, and the range of one, at which they are told apart
+NUM_BINS, NUM_NEW_BINS = 5, 2
 COLLINEAR = 0.95  # correlation of logarithms from which on one input is said to move with another
-
-
-def clusters(values: ArrayLike) -> np.ndarray:
-    """The rank of each value's level, `(row,)`: values closer than `GAP` decades are of one level."""
-    logs = np.log10(np.asarray(values, float))
-    order = np.argsort(logs, kind="stable")
-    found = np.empty(len(logs), int)
-    found[order] = np.concatenate([[0], np.cumsum(np.diff(logs[order]) > GAP)])
-    return found
-
-
-def are_levels(values: ArrayLike, found: np.ndarray, most: int = MAX_LEVELS) -> bool:
-    """Whether clusters are at most `most`, and each narrow: a design's levels, and no continuum."""
-    logs = pd.Series(np.log10(np.asarray(values, float))).groupby(found)
-    return found.max() < most and (logs.max() - logs.min()).max() <= WIDTH
 
 
 def labelled(values: np.ndarray, fitted: np.ndarray) -> np.ndarray:
@@ -55,23 +41,6 @@ def _parts(values: np.ndarray, count: int) -> np.ndarray:
     if are_levels(values, levels, count):
         return levels
     return pd.qcut(pd.Series(values), count, labels=False, duplicates="drop").to_numpy(int)
-
-
-def is_isoflop(table: pd.DataFrame) -> bool:
-    """Whether the rows are sizes trained at a few budgets of FLOPs.
-
-    At least two budgets have three sizes or more, four of five rows are theirs, and tokens are not a grid of
-    a few levels.
-
-    Args:
-        table: `params`, `tokens` and `flops`.
-    """
-    budgets = clusters(table["flops"])
-    if not are_levels(table["flops"], budgets) or table["tokens"].nunique() < 1.5 * (budgets.max() + 1):
-        return False
-    sizes = pd.Series(clusters(table["params"])).groupby(budgets)
-    full = sizes.transform("nunique") >= 3
-    return bool(full.mean() >= 0.8 and (sizes.nunique() >= 3).sum() >= 2)
 
 
 def collinear(x: ArrayLike, other: ArrayLike) -> bool:

@@ -1,7 +1,7 @@
 """Real against Pred in a grid of panels."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -61,13 +61,13 @@ def panels(
     )
     for line, r in zip(axes, down, strict=True):
         for axis, c in zip(line, across, strict=True):
-            cell = runs[
+            cell = runs.loc[
                 (runs[rows] == r if r is not None else True) & (runs[columns] == c if c is not None else True)
             ]
             if cell.empty:
                 axis.set_axis_off()
                 continue
-            _panel(axis, post, cell, x, kind, levels, points)
+            _panel(axis, post, pd.DataFrame(cell), x, kind, levels, points)
             held = hidden is not None and c in set(np.atleast_1d(hidden))
             title = ", ".join(
                 f"{symbol(n)} = {short(v)}" for n, v in ((rows, r), (columns, c)) if v is not None
@@ -87,7 +87,7 @@ def panels(
 
 
 def _panel(
-    axis: Axes, post: "Posterior", cell: pd.DataFrame, x: str, kind: str, levels: Sequence[float], points: int
+    axis: Axes, post: "Posterior", cell: pd.DataFrame, x: str, kind: Any, levels: Sequence[float], points: int
 ) -> None:
     grid = pd.DataFrame({name: np.repeat(cell[name].median(), points) for name in post.law.inputs})
     grid[x] = np.geomspace(cell[x].min(), cell[x].max(), points)

@@ -56,7 +56,9 @@ def position(
         rows = runs[runs["params"] == size]
         name = f"N = {short(size)}" + (" (held out)" if size in held else "" if len(rows) else " (forecast)")
         face = "white" if size in held else color
-        style = dict(marker=marker, ms=3.5, mfc=face, mew=0.8, ls="") if len(rows) else dict(ls="--")
+        style: dict[str, Any] = (
+            dict(marker=marker, ms=3.5, mfc=face, mew=0.8, ls="") if len(rows) else dict(ls="--")
+        )
         ax.plot(rows["position"], rows["loss"], color=color, label=name, **style)
     log_axes(ax).set(xlabel=LABELS["position"], ylabel=f"loss of the token ({unit})")
     legend_above(ax, ncols=3)
@@ -121,13 +123,16 @@ def position_step(
 
 def _mark_last(ax: Axes, post: "Posterior", last: pd.DataFrame, color: Any, end: float) -> None:
     """A bar over the 90 % interval of the last useful step of one index, at the loss that it has there."""
-    for row in last.itertuples():
-        if row.lo_90 > end:
+    for row in last.to_dict("records"):
+        low, high = row["lo_90"], min(row["hi_90"], end)
+        if low > end:
             continue
-        at = pd.DataFrame({"step": [min(row.median, end)], "position": row.position, "run": "a new run"})
+        at = pd.DataFrame(
+            {"step": [min(row["median"], end)], "position": row["position"], "run": "a new run"}
+        )
         height = post.predict(at, kind="mean", levels=(0.9,))["median"].iloc[0]
         ax.plot(
-            [row.lo_90, min(row.hi_90, end)],
+            [low, high],
             [height, height],
             "-",
             color="k",
@@ -135,7 +140,7 @@ def _mark_last(ax: Axes, post: "Posterior", last: pd.DataFrame, color: Any, end:
             solid_capstyle="butt",
             zorder=5,
         )
-        ax.plot([row.lo_90, min(row.hi_90, end)], [height, height], "-", color=color, lw=1.2, zorder=6)
+        ax.plot([low, high], [height, height], "-", color=color, lw=1.2, zorder=6)
 
 
 def _markers(values: Sequence | np.ndarray) -> list[str]:

@@ -90,4 +90,4 @@ def _sizes(rows: pd.DataFrame) -> pd.Series:
 
 
 def _typical(rows: pd.DataFrame, name: str) -> float:
-    return np.exp(np.log(rows[name]).median())
+    return float(np.exp(np.median(np.log(rows[name].to_numpy(float)))))

@@ -2,11 +2,12 @@
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._lazy import required
 from ..posterior.bands import named
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 else:
     Axes = Any  # matplotlib is imported inside functions only
 
+required("matplotlib", "plot", "pictures")
+
 REAL, PRED = "#0b5394", "#d95f02"  # told apart with any colour vision, and by line style in grey
 MARKERS = "osD^vPX*"
 LABELS = {
@@ -22,6 +25,9 @@ LABELS = {
     "step": "optimiser steps",
     "position": "token index",
     "params": "parameters N",
+    "lr": "learning rate",
+    "batch": "batch size",
+    "bits": "bits per weight",
     "ff_ratio": r"feed-forward ratio $d_{ff}/d_{model}$",
     "aspect_ratio": r"aspect ratio $d_{model}/n_{layer}$",
     "head_dim": r"head dimension $d_{model}/n_{head}$",
@@ -101,7 +107,7 @@ def round_ticks(low: float, high: float, room: int) -> np.ndarray:
 
     first, last = np.floor(np.log10(low)), np.ceil(np.log10(high))
     decades = [10.0 ** np.arange(first, last + 1, step) for step in (1, 2, 3, 4, 6)]
-    sets = [np.multiply.outer(decades[0], subs).ravel() for subs in ((1, 2, 5), (1, 3))] + decades
+    sets: list[Any] = [np.multiply.outer(decades[0], subs).ravel() for subs in ((1, 2, 5), (1, 3))] + decades
     sets += [MaxNLocator(count, steps=[1, 2, 5, 10]).tick_values(low, high) for count in range(7, 1, -1)]
     inside = [ticks[(low * (1 - 1e-9) <= ticks) & (ticks <= high * (1 + 1e-9))] for ticks in sets]
     gap = np.log(high / low) / room
@@ -116,10 +122,10 @@ def _roomy() -> type:
 
     class Roomy(Locator):
         def __call__(self) -> np.ndarray:
-            return self.tick_values(*self.axis.get_view_interval())
+            return self.tick_values(*cast(Any, self.axis).get_view_interval())
 
         def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
             low, high = sorted((vmin, vmax))
-            return round_ticks(low, high, int(np.clip(self.axis.get_tick_space(), 2, 7)))
+            return round_ticks(low, high, int(np.clip(cast(Any, self.axis).get_tick_space(), 2, 7)))
 
     return Roomy

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..evaluation.backtest import Backtest
 from ..posterior.posterior import Posterior
 from ..runs.table import read_runs
-from . import charts, page
+from . import ahead, charts, page
 
 MOST_CURVES = 40
 
@@ -27,7 +27,7 @@ def write_report(
     backtest: Backtest | str | os.PathLike | None = None,
     title: str | None = None,
 ) -> Path:
-    """Write a posterior's report: coefficients, health, bands, gap per curve, calibration, provenance.
+    """Write a posterior's report: equation, coefficients, health, bands, forecast and plan, gaps, provenance.
 
     Args:
         post: a `Posterior`.
@@ -39,6 +39,12 @@ def write_report(
 
     Returns:
         The path.
+
+    Example:
+        >>> import lossband as lb
+        >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+        >>> post = lb.fit(runs, "chinchilla", method="laplace")
+        >>> path = lb.write_report(post, "report.html")
     """
     import matplotlib as mpl
 
@@ -50,7 +56,8 @@ def write_report(
         )
     title = title or f"{post.law.name}: {len(post.problem.frame)} measured losses"
     with mpl.rc_context({"backend": "Agg"}):
-        sections = [_head(post, title), _coefficients(post), _health(post), _bands(post), _gaps(post, runs)]
+        sections = [_head(post, title), ahead.equation(post), _coefficients(post), _health(post)]
+        sections += [_bands(post), ahead.forecast(post), _gaps(post, runs)]
         if backtest is not None:
             sections.append(_calibration(_backtest_of(backtest)))
     sections.append(_provenance(post))
@@ -76,21 +83,12 @@ def _head(post: Posterior, title: str) -> str:
 
 
 def _coefficients(post: Posterior) -> str:
-    draws = {name: np.ravel(v) for name, v in post.sites.items() if np.ndim(v) == 2}
-    summary = post.summary()
-    rows = [
-        {
-            "coefficient": name,
-            "median": np.median(values),
-            "sd": values.std(),
-            "5 %": np.quantile(values, 0.05),
-            "95 %": np.quantile(values, 0.95),
-            "R-hat": summary["r_hat"].get(name, np.nan),
-            "ESS": summary["ess_bulk"].get(name, np.nan),
-        }
-        for name, values in draws.items()
-    ]
-    return page.section("Coefficients", page.table(pd.DataFrame(rows)))
+    shown = {"median": "median", "sd": "sd", "lo_90": "lo_90", "hi_90": "hi_90", "r_hat": "R-hat"}
+    summary = pd.DataFrame(post.parts[post.cited][1].summary(level=0.9))
+    table = summary[[*shown, "ess_bulk"]].rename(columns=shown | {"ess_bulk": "ESS"})
+    words = f"Of the fit {post.cited!r}, the one to cite." if len(post.parts) > 1 else ""
+    rows = table.rename_axis("coefficient").reset_index()
+    return page.section("Coefficients", page.text(words, "soft"), page.table(rows))
 
 
 def _health(post: Posterior) -> str:

@@ -104,6 +104,12 @@ def _band(post: "Posterior", rows: pd.DataFrame, along: str, level: float) -> st
     return svg_of(ax.figure)
 
 
+def ahead(post: "Posterior", new: pd.DataFrame) -> str:
+    """The data, the curves through them, and forecasts of new rows, as `post.plot` draws them."""
+    ax = axes(6.0, 4.2)
+    return svg_of(post.plot(new=new, ax=ax).figure)
+
+
 def _label(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)[:24]
 
@@ -115,6 +121,8 @@ def _range(values: pd.Series) -> str:
 
 def gaps(table: pd.DataFrame, name: str) -> str:
     """Gap of each curve with its interval: above zero the prediction is too high."""
+    from matplotlib.ticker import MaxNLocator
+
     low, high = (next(c for c in map(str, table) if c.startswith(side)) for side in ("lo_", "hi_"))
     ax = axes(4.8, 0.9 + 0.2 * len(table))
     rows = np.arange(len(table))[::-1]
@@ -122,6 +130,7 @@ def gaps(table: pd.DataFrame, name: str) -> str:
     ax.hlines(rows, table[low], table[high], color=PRED, lw=2)
     ax.plot(table["gap"], rows, "o", color=REAL, ms=4)
     ax.set_yticks(rows, [_label(value) for value in table[name]], fontsize=8, parse_math=False)
+    ax.xaxis.set_major_locator(MaxNLocator(3))  # long names on the left leave little room
     ax.set(xlabel="predicted - measured")
     return svg_of(ax.figure)
 

@@ -55,9 +55,14 @@ def listing(pairs: Mapping[str, object]) -> str:
     )
 
 
-def figure(svg: str, caption: str = "") -> str:
-    """A drawing, which is SVG already, with its caption."""
-    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+def code(words: str) -> str:
+    """Lines as they are."""
+    return f'<pre class="wide">{escape(words)}</pre>'
+
+
+def figure(svg: str, caption: str = "", kind: str = "") -> str:
+    """A drawing, which is SVG already, with its caption; `kind` is a class of the style sheet."""
+    return f'<figure class="{kind}">{svg}<figcaption>{escape(caption)}</figcaption></figure>'
 
 
 def panels(figures: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._lazy import required
 from ..errors import Note
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def tell(draw: Callable[..., Figure], out: str | os.PathLike | None = None, **op
         out: the folder: by default the first word of the command line, else the figure's name.
         options: of the figure.
     """
+    required("matplotlib", "plot", "pictures")
     import matplotlib
 
     matplotlib.use("Agg")
@@ -82,3 +84,8 @@ def interval(draws: np.ndarray, *, level: float = 0.9, name: str = "") -> dict[s
 def flat(post: "Posterior") -> dict[str, np.ndarray]:
     """Every scalar site's draws, `(sample,)`, by name."""
     return {name: np.ravel(value) for name, value in post.sites.items() if np.ndim(value) == 2}
+
+
+def first_line(what: Any) -> str:
+    """The first line of a docstring: the question that a figure answers."""
+    return (what.__doc__ or "").splitlines()[0]

@@ -14,7 +14,7 @@ from ..live.watch import Outlook, outlooks
 from ..runs.arrays import clock_of
 from ..runs.schedule import add_lr_areas
 from ..runs.thin import drop_overtaken, drop_start, medians
-from .base import Figure
+from .base import Figure, first_line
 
 FRACTIONS = (0.25, 0.5, 0.75)
 DRAWS = {"num_warmup": 400, "num_samples": 1000}  # as many as the other figures have
@@ -76,7 +76,7 @@ def curve(
     }
     posts = {f"{100 * each:g}": look.posterior for each, look in zip(fractions, found, strict=True)}
     notes = *overtaken, *(note for look in found for note in look.notes)
-    return Figure("curve", curve.__doc__.splitlines()[0], axes, tables, posts, notes)
+    return Figure("curve", first_line(curve), axes, tables, posts, notes)
 
 
 def _panels(found: Sequence[Outlook], ends: pd.DataFrame, shown: pd.DataFrame, **options: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ from .. import plot
 from ..datasets import load_dataset
 from ..evaluation.backtest import backtest
 from ..runs.thin import spaced
-from .base import Figure
+from .base import Figure, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,4 +49,4 @@ def looped(
         "Bias by N": post.gap(curves, by="params", kind="run"),
     }
     axes = plot.panels(post, runs, hidden=largest, unit=unit)
-    return Figure("looped", looped.__doc__.splitlines()[0], axes, tables, {"looped": post})
+    return Figure("looped", first_line(looped), axes, tables, {"looped": post})

@@ -11,7 +11,7 @@ from ..datasets import load_dataset
 from ..errors import InputError
 from ..inference.fit import fit, fit_many
 from ..posterior.posterior import Posterior
-from .base import Figure, flat, interval
+from .base import Figure, first_line, flat, interval
 
 
 def position(
@@ -57,7 +57,7 @@ def position(
     figure, axes = plt.subplots(1, 2, figsize=(9.2, 4.0), layout="constrained")
     plot.position(post, runs, hidden=hidden, sizes=every[-1], ax=axes[0], unit=unit)
     plot.exponents(tables["Exponent p by size"], ax=axes[1])
-    return Figure("position", position.__doc__.splitlines()[0], axes, tables, {"by_size": post})
+    return Figure("position", first_line(position), axes, tables, {"by_size": post})
 
 
 def exponents(post: Posterior, sizes: Iterable[float], alone: Mapping[float, Posterior]) -> pd.DataFrame:
@@ -112,8 +112,8 @@ def position_step(
     import matplotlib.pyplot as plt
 
     if runs is None:
-        runs = load_dataset("position_steps")
-        runs = runs[runs["params"] == runs["params"].max()]
+        every = load_dataset("position_steps")
+        runs = pd.DataFrame(every[every["params"] == every["params"].max()])
     if "params" in runs and runs["params"].nunique() > 1:
         raise InputError(
             f"the table has {runs['params'].nunique()} sizes; expected one model's rows.",
@@ -126,9 +126,7 @@ def position_step(
     plot.position_step(post, runs, last=last, ax=axes[0], unit=unit)
     plot.last_steps(last, runs["step"].max(), within=within, ax=axes[1])
     title = f"Step after which less than {within:.0%} of the loss is left to gain"
-    return Figure(
-        "position-step", position_step.__doc__.splitlines()[0], axes, {title: last}, {"by_step": post}
-    )
+    return Figure("position-step", first_line(position_step), axes, {title: last}, {"by_step": post})
 
 
 def last_steps(post: Posterior, positions: Iterable[float], *, within: float = 0.01) -> pd.DataFrame:

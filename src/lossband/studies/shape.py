@@ -10,7 +10,7 @@ from .. import plot
 from ..datasets import load_dataset
 from ..inference.fit import fit
 from ..posterior.posterior import Posterior
-from .base import Figure, flat, interval
+from .base import Figure, first_line, flat, interval
 
 
 def shape(runs: pd.DataFrame | None = None, *, within: float = 0.01, seed: int = 0, **options: Any) -> Figure:
@@ -55,7 +55,7 @@ def shape(runs: pd.DataFrame | None = None, *, within: float = 0.01, seed: int =
             post, sizes, within=within
         ),
     }
-    return Figure("shape", shape.__doc__.splitlines()[0], axes, tables, {"shape": post})
+    return Figure("shape", first_line(shape), axes, tables, {"shape": post})
 
 
 def best_shapes(
