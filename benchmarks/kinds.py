@@ -41,15 +41,13 @@ WHOLE = {  # file -> group, of the files that are one sweep
 
 
 def sets(data=DATA):
-    """Yield (name, group, frame) of every development set."""
+    """Yield (name, group, frame) of every development set, rows that its source calls outliers too."""
 
     def read(name):
         return pd.read_csv(f"{data}/{name}.csv", low_memory=False)
 
-    rows = read("chinchilla")
-    yield "chinchilla", "chinchilla", rows[rows.epoch_outlier == 0]
-    rows = read("isoflops")
-    for family, sweep in rows[rows.outlier == 0].groupby("family"):
+    yield "chinchilla", "chinchilla", read("chinchilla")
+    for family, sweep in read("isoflops").groupby("family"):
         yield f"isoflops {family}"[:24], "marin" if "marin" in family else "isoflops", sweep
     rows = read("overtraining")
     for family, sweep in rows[rows.val_set == "c4_val"].groupby("family"):

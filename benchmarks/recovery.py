@@ -28,6 +28,7 @@ CHOSEN = {
     "shape": ("params", "ff_ratio", "head_dim"),
     "sparse": ("params", "active", "total", "tokens"),
     "mixture": ("params", "proportion_web", "proportion_code"),
+    "trajectory": ("params", "tokens", "lr_area", "lr_mean"),
 }
 
 

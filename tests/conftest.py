@@ -13,6 +13,7 @@ import pytest
 
 import lossband as lb
 
+os.environ.setdefault("LOSSBAND_CACHE_MB", "2000")  # hundreds of models in one run: none is to be made twice
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -41,6 +42,16 @@ def shared_data():
         missing = f"no measurements at {SHARED}"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def shared_cases():
+    """The folder of inputs that went wrong, beside the checkout: under CI it must be there."""
+    folder = SHARED.parent / "cases"
+    if not folder.is_dir():
+        missing = f"no cases at {folder}"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    return folder
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -79,8 +80,11 @@ def test_panels_has_one_axes_a_cell_and_marks_the_held_out_size(demo):
     plt.close("all")
 
 
+REFITS = "--batch 1 --num-warmup 200 --num-samples 200".split()
 QUICK = {
-    "compare": "--batch 1 --num-warmup 200 --num-samples 200".split()
+    "compare": REFITS,
+    "average": REFITS,
+    "recipes": "--law chinchilla --drift none --num-warmup 200 --num-samples 200".split(),
 }  # the programs of the fixtures' own fits
 EXAMPLES = [line for name, command in COMMANDS.items() if name != "demo" for line in command.EXAMPLES]
 
@@ -99,6 +103,25 @@ def desk(tmp_path_factory, grid, plain_post):
     (folder / "output/pilot").mkdir(parents=True)
     state = {"log_history": [{"step": s, "loss": 2 + 9 / s} for s in (10, 20, 20, 30)]}
     (folder / "output/pilot/trainer_state.json").write_text(json.dumps(state))
+    pd.DataFrame({"params": [1e9, 2e9, 4e9], "tokens": [1e11, 4e10, 1e11]}).to_csv(
+        folder / "candidates.csv", index=False
+    )
+    steps = np.arange(500, 20_001, 500)
+    loss = 3 + 40 * steps**-0.5
+    pd.DataFrame({"step": steps, "loss": loss, "lr": 1e-3 * (1 + np.cos(np.pi * steps / 2e4)) / 2})[
+        :30
+    ].to_json(folder / "loss.jsonl", orient="records", lines=True)
+    state = {"log_history": [{"step": int(s), "loss": float(x)} for s, x in zip(steps, loss, strict=True)]}
+    (folder / "trainer_state.json").write_text(json.dumps(state))
+    pd.DataFrame({"step": [0, 20_000], "lr": [1e-3, 1e-5]}).to_csv(folder / "schedule.csv", index=False)
+    for name, low in (("new_seeds", 2.95), ("old_seeds", 3.0)):
+        seeds = [
+            pd.DataFrame({"run": f"s{i}", "step": steps, "loss": low + i / 500 + 40 * steps**-0.5})
+            for i in (0, 1)
+        ]
+        pd.concat(seeds).to_csv(folder / f"{name}.csv", index=False)
+    for name, factor in (("old", 1.0), ("new_recipe", 0.9)):
+        grid.assign(loss=1.7 + factor * (grid.loss - 1.7)).to_csv(folder / f"{name}.csv", index=False)
     return folder
 
 
@@ -264,6 +287,15 @@ def test_completion_knows_the_commands(capsys):
     assert all(name in script for name in COMMANDS)
 
 
+def test_the_schedules_of_the_shell_are_those_that_there_are():
+    from typing import get_args
+
+    from lossband.cli.watch import SCHEDULES
+    from lossband.runs.schedules import Name
+
+    assert get_args(Name) == SCHEDULES
+
+
 def test_the_shell_starts_without_jax():
     code = "import sys; from lossband.cli import parser; parser(); print([m for m in ('jax', 'pandas') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -279,3 +311,49 @@ def test_parquet_and_json_tables_come_back(tmp_path):
     }.items():
         write(frame, tmp_path / f"t{suffix}")
         pd.testing.assert_frame_equal(read(tmp_path / f"t{suffix}"), frame, rtol=1e-14, atol=0)
+
+
+def test_a_law_that_reads_more_of_the_table_is_suggested(desk, capsys, monkeypatch):
+    monkeypatch.chdir(desk)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"params": 10 ** rng.uniform(7, 9, 40), "tokens": 10 ** rng.uniform(9, 11, 40)})
+    loss = 1.8 + 40 * table["params"] ** -0.2 + 90 * table["tokens"] ** -0.22
+    table.assign(bits=rng.choice([4.0, 8.0, 16.0], 40), loss=loss).to_csv("bits.csv", index=False)
+    quick = "--method laplace --drift none --num-samples 50 -o bits.nc".split()
+    assert main(["fit", "bits.csv", *quick]) == 0
+    assert "--law precision does" in capsys.readouterr().err
+    assert main(["fit", "bits.csv", "--law", "precision", *quick]) == 0
+    assert "--law precision does" not in capsys.readouterr().err
+
+
+def test_metrics_and_families_from_the_shell(desk, capsys, monkeypatch, grid):
+    monkeypatch.chdir(desk)
+    right = np.exp(-grid["loss"] / 3)
+    both = [grid.assign(accuracy=0.25 + 0.75 * right**power, family=f"f{power}") for power in (1, 1.1)]
+    pd.concat(both).drop(columns="loss").to_csv("accuracies.csv", index=False)
+    quick = "--law chinchilla --method laplace --drift none --num-samples 50 -o accuracies.nc".split()
+    assert (
+        main(
+            [
+                "fit",
+                "accuracies.csv",
+                "--metric",
+                "accuracy",
+                "--bounds",
+                "0.25,1",
+                "--pool",
+                "family",
+                *quick,
+            ]
+        )
+        == 0
+    )
+    assert (
+        lb.load(desk / "accuracies.nc")
+        .predict({"params": 1e9, "tokens": 1e11, "family": "f1"})["median"]
+        .between(0.25, 1)
+        .all()
+    )
+    capsys.readouterr()
+    assert main(["fit", "accuracies.csv", "--metric", "accuracy", "--bounds", "0.25", *quick]) == 2
+    assert "two numbers such as 0.25,1" in capsys.readouterr().err

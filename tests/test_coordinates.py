@@ -47,6 +47,7 @@ CHOSEN = {
     "sparse": ("params", "active", "total", "tokens"),
     "mixture": ("params", "proportion_web", "proportion_code"),
     "annealed": ("tokens", "lr_area", "lr_mean"),
+    "trajectory": ("params", "tokens", "lr_area", "lr_mean"),
 }  # of the laws that choose their inputs; the others take tokens
 LAWS_TRIED = {
     **LAWS,

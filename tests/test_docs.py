@@ -3,9 +3,12 @@
 import ast
 import re
 import shlex
+import shutil
 from importlib import import_module
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import numpyro
 import pytest
@@ -16,10 +19,19 @@ from lossband.laws import terms
 from lossband.laws.law import LAWS
 from lossband.runs.arrays import Runs, Unit
 
+matplotlib.use("Agg")
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lossband"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
-RUN_BELOW = {"README.md", "docs/tour.md", "docs/writing-a-law.md", "CONTRIBUTING.md"}
+SITE = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *SITE]
+ON_THE_DESK = (  # in this order, in one folder: the first saves the fit that others load
+    *("tutorial", "forecast", "allocation", "watch", "recipes", "next-run", "comparing-laws", "backtest"),
+    *("learn", "benchmark", "report", "many-fits"),
+)
+RUN_BELOW = {"README.md", "docs/tour.md", "docs/writing-a-law.md", "CONTRIBUTING.md"} | {
+    f"docs/{page}.md" for page in ON_THE_DESK
+}
+MOST_WORDS = 900
 
 
 def text_of(page):
@@ -43,15 +55,79 @@ def test_every_page_with_code_is_run():
     assert with_code == RUN_BELOW
 
 
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A folder with the export that the pages read."""
+    folder = tmp_path_factory.mktemp("desk")
+    shutil.copy(ROOT / "examples/wandb_export.csv", folder)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:.*many figures.*")
+@pytest.mark.parametrize("page", ON_THE_DESK)
+def test_every_block_of_a_page_runs_and_draws_its_pictures(page, desk, monkeypatch, capsys):
+    monkeypatch.chdir(desk)
+    names = {}
+    for block in blocks(f"docs/{page}.md"):
+        names = run(block, page, names)
+    plt.close("all")
+    pictures = re.findall(r"\(pictures/([\w-]+\.png)\)", text_of(f"docs/{page}.md"))
+    assert pictures or page == "benchmark"
+    for picture in pictures:
+        assert (desk / picture).read_bytes()[:4] == (ROOT / "docs/pictures" / picture).read_bytes()[:4]
+
+
+def words(page):
+    """Words of a page outside its blocks of code."""
+    text = re.sub(r"```.*?```|^ {4}.*$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return sum(bool(re.search(r"\w", word)) for word in text.split())
+
+
+@pytest.mark.parametrize("page", SITE, ids=lambda page: page.stem)
+def test_no_page_of_the_site_is_long(page):
+    assert words(page) <= MOST_WORDS
+
+
+def test_every_page_stands_in_the_navigation_once_and_is_linked():
+    listed = re.findall(r": ((?:docs/)?[\w/-]+\.md)$", text_of("mkdocs.yml"), flags=re.MULTILINE)
+    assert sorted(listed) == sorted(str(page.relative_to(ROOT)) for page in SITE)
+
+
+def test_every_question_of_the_readme_has_its_page():
+    table = text_of("README.md").split("| your question |")[1].split("\n\n")[0].splitlines()[2:]
+    assert len(table) >= 11
+    for row in table:
+        assert re.match(r"\| \[[^]]+\]\(docs/[\w-]+\.md(#[\w-]+)?\) \|", row), row
+
+
+def test_the_reference_names_objects_that_are_public_and_documented():
+    named = {
+        name
+        for page in SITE
+        for name in re.findall(r"^::: lossband\.([\w.]+)$", page.read_text(), re.MULTILINE)
+    }
+    for name in named:
+        module, _, last = name.rpartition(".")
+        found = (
+            import_module(f"lossband.{name}")
+            if name in ("score",)
+            else getattr(import_module(f"lossband.{module}"), last)
+        )
+        assert found.__doc__
+    missing = {name for name in lb.__all__ if name not in {each.rpartition(".")[2] for each in named}}
+    assert missing <= {"Average", "VOCABULARY", "datasets", "laws", "model", "plot"}
+
+
 def test_the_readme_is_short_and_its_lines_forecast_a_csv(tmp_path, monkeypatch, capsys, grid):
     monkeypatch.chdir(tmp_path)
     grid[["params", "tokens", "loss"]].to_csv("runs.csv", index=False)
     assert len(text_of("README.md").splitlines()) <= 120
     (block,) = blocks("README.md")
-    assert len(block.strip().splitlines()) <= 6
+    assert len([line for line in block.splitlines() if line]) <= 6
     post = run(block, "README.md")["post"]
     said = capsys.readouterr().out
     assert "R-hat" in said and "lo_90" in said and post.law.name == "capped"
+    assert (tmp_path / "forecast.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_the_lines_of_the_tour_run(tmp_path, monkeypatch, capsys):
@@ -142,12 +218,13 @@ def codes():
 def test_every_coded_note_stands_on_the_page():
     found = set(codes())
     assert {"rhat", "resumed", "one-ratio"} <= found  # the walk sees them
-    page = text_of("docs/when-not-to-trust.md")
+    pages = ("when-not-to-trust", "decision-notes", "import-notes")
+    page = "".join(text_of(f"docs/{name}.md") for name in pages)
     assert not {code for code in found if f"| `{code}` |" not in page}
 
 
 def test_every_law_stands_in_the_table():
-    _, table = text_of("docs/choosing-a-law.md").split("## Every law")
+    table = text_of("docs/laws.md")
     cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
     assert named == {name for name, law in LAWS.items() if law.curve.__module__.startswith("lossband.")}
@@ -160,7 +237,8 @@ def test_the_page_on_the_model_has_the_numbers_of_the_code():
     def said(number):
         return f"{number:g}".replace("0.", ".")
 
-    page, drift = " ".join(text_of("docs/model.md").split()), lb.Drift()
+    page = " ".join((text_of("docs/model.md") + text_of("docs/mixture.md")).split())
+    drift = lb.Drift()
     noise, runs = (
         lb.Noise(),
         Runs({"params": np.ones(1)}, Unit(1.0, 1.0, 0.1, {"params": 1.0}, {"params": 1.0})),
@@ -188,7 +266,7 @@ def test_the_page_on_the_model_has_the_numbers_of_the_code():
     mixed = {law.name: law for law in LAWS.values() if law.curve.__module__.startswith("lossband.")}
     alone = [name for name, law in mixed.items() if not law.exact]
     simpler = [name for name, law in mixed.items() if law.simpler and not law.crossed]
-    table = page.split("## Mixture of fits")[1]
+    table = text_of("docs/mixture.md")
     assert all(f"`{name}`" in table for name in (*alone, *simpler))
     assert [law.name for law in mixed.values() if law.crossed] == ["capped"]
 
@@ -245,10 +323,11 @@ def test_every_command_that_the_pages_name_is_there():
     assert named <= set(COMMANDS)
 
 
-def test_the_commands_of_the_page_on_the_shell_have_those_options():
+def test_the_commands_of_the_pages_have_those_options():
     from lossband.cli import parser
 
-    lines = re.findall(r"^ {4}lossband (.*)$", text_of("docs/shell.md"), flags=re.MULTILINE)
-    assert len(lines) >= 8
+    text = "\n".join(page.read_text(encoding="utf-8") for page in SITE)
+    lines = re.findall(r"^ {4}lossband (.*)$", text, flags=re.MULTILINE)
+    assert len(lines) >= 25
     for line in lines:
         parser().parse_args(shlex.split(line, comments=True))

@@ -222,7 +222,7 @@ def test_departures_by_direction_grow_with_size_and_with_too_few_tokens_per_para
     )
     t5 = 1.4759  # the upper decile of a Student-t with 5 degrees of freedom
     high = np.quantile(drawn[:, :2], 0.9, axis=0)
-    np.testing.assert_allclose(high, slope * (np.array([0.0, 0.33]) + np.array([0.33, 0.66]) * t5), rtol=0.06)
+    np.testing.assert_allclose(high, slope * (np.array([0.0, 0.33]) + np.array([0.45, 0.9]) * t5), rtol=0.06)
     assert (
         paths_of(
             table[["tokens"]].assign(loss=2.0) if "loss" not in table else table, ("tokens",)

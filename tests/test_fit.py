@@ -310,3 +310,25 @@ def test_a_short_smooth_curve_has_no_neck_in_its_posterior(law):
     runs = pd.DataFrame({"tokens": tokens, "loss": (2.6 + 0.5 * (tokens / 3e8) ** -1.0) * np.exp(wiggle)})
     post = lb.fit(runs, law, drift=lb.Drift(averaged=False), seed=0)
     assert post.health.divergences <= 1 and post.health.rhat_max < 1.02
+
+
+def test_sampling_stops_once_there_are_so_many_effective_draws(grid):
+    """Fewer draws than asked for, of the same chains: a fit stopped early is the beginning of the whole."""
+    options = dict(drift=None, seed=3, progress=False)
+    whole = lb.fit(grid, "chinchilla", num_samples=1000, **options)
+    early = lb.fit(grid, "chinchilla", num_samples=1000, until_ess=400, **options)
+    count = next(iter(early.fits.values())).shape[1]
+    assert count < 1000 and count % 100 == 0
+    assert early.summary()["ess_bulk"].min() > 300
+    first = whole.data.posterior["alpha"].to_numpy()[:, :count]
+    np.testing.assert_array_equal(early.data.posterior["alpha"].to_numpy(), first)
+    never = lb.fit(grid, "chinchilla", num_samples=200, until_ess=1e6, **options)
+    assert next(iter(never.fits.values())).shape[1] == 200
+
+
+@pytest.mark.parametrize(
+    "options", [dict(until_ess=0), dict(until_ess="400"), dict(until_ess=400, method="laplace")]
+)
+def test_an_ess_that_cannot_be_reached_for_is_refused(grid, options):
+    with pytest.raises(lb.InputError, match="until_ess"):
+        lb.fit(grid, "chinchilla", **options)

@@ -130,7 +130,9 @@ def test_log_density_is_the_density_of_the_draws(curves, noise, where):
     }
     sites |= {"sigma_ou": 0.015, "length_ou": 0.5}
     weights = np.tile(rng.normal(0, 0.1, problem.measured.drift.shape[1]), (size, 1))
-    draws = Draws({n: np.full(size, v) for n, v in sites.items()}, weights, np.full((size, 4), 0.05), seed=1)
+    path = np.tile(rng.normal(0, 0.02, len(curves)), (size, 1)) if problem.model.noise.ou else None
+    fixed = {n: np.full(size, v) for n, v in sites.items()}
+    draws = Draws(fixed, weights, np.full((size, 4), 0.05), seed=1, path=path)
     far = 10.0 if where == "beyond" else 1.0
     row = pd.DataFrame(
         {"run": "a" if where == "known run" else "new", "params": far * 3e7, "tokens": far * 1e9}, index=[0]
@@ -151,3 +153,14 @@ def test_log_score_of_a_posterior_is_near_the_kernel_estimate(default_post, larg
     # a kernel estimate from 4,000 draws is good to a few per cent in the body, and smooths it by about as
     # much
     np.testing.assert_allclose(default_post.log_score(rows), kernel, atol=0.12)
+
+
+def test_new_rows_without_a_label_are_of_no_run_that_was_seen(curves):
+    """Runs called 0, 1, 2 are not those of the first rows of a table without labels."""
+    numbered = curves.assign(run=curves["run"].map({"a": "0", "b": "1", "c": "2"}))
+    post = lb.fit(numbered, "chinchilla", noise="normal+run", drift=None, num_samples=100)
+    new = curves[["params", "tokens"]].head(3)
+    labelled = post.draws(new.assign(run=["x", "y", "z"]), kind="run")
+    np.testing.assert_array_equal(post.draws(new, kind="run"), labelled)
+    known = post.draws(new.assign(run=["0", "1", "2"]), kind="run")
+    assert (known.std("sample") < labelled.std("sample")).all()

@@ -212,7 +212,13 @@ def malformed(draw):
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
                 table = draw(st.sampled_from(CHANGES))(table, draw)
-        except (KeyError, TypeError, ValueError, OverflowError):  # pandas itself will not make this table
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            NotImplementedError,
+        ):  # pandas will not make this table
             continue
     columns = draw(
         st.sampled_from(
@@ -279,6 +285,34 @@ def search(count, *, every=0):
 def test_malformed_tables_end_in_a_typed_error_or_a_checked_problem():
     found = search(500)
     assert min(found.values()) >= 30, found  # the search reached both sides
+
+
+def test_a_cell_that_is_a_pair_is_refused_among_others():
+    with pytest.raises(lb.InputError, match="non-numeric"):
+        pose({"params": [1e8, 2e8, (1, 2)], "tokens": [1e9, 2e9, 3e9], "loss": [3.0, 2.9, 2.8]}, "coupled")
+
+
+def test_a_run_without_a_label_among_steps_from_zero_is_refused():
+    runs = {"params": [0.0, 7e9, 3e7, 7e9], "tokens": [3, 4, 5, 6], "loss": [2.6, 3.1, 3.2, 2.3]}
+    runs["run"] = ["a", float("nan"), "", (1, 2)]
+    with pytest.raises(lb.InputError):
+        pose(pd.DataFrame(runs).astype({"params": object}))
+    steps = pd.DataFrame({"step": [0, 1, 2], "loss": [4.0, 3.0, 2.5], "run": ["a", float("nan"), "a"]})
+    with pytest.raises(lb.InputError, match="missing label"):
+        pose(steps)
+
+
+def test_a_folder_that_is_a_file_is_refused_before_the_fit(tmp_path):
+    (tmp_path / "file").write_text("x")
+    table = pd.DataFrame({"tokens": [1e8, 1e9, 1e10, 1e11, 1e12], "loss": [4.0, 3.2, 2.8, 2.6, 2.5]})
+    with pytest.raises(lb.InputError, match="folder= .* cannot be made"):
+        lb.fit_many([table], "power", folder=tmp_path / "file")
+
+
+def test_a_law_without_coefficients_is_refused_before_the_fit():
+    runs = {"params": [1e8, 2e8, 3e8], "loss": [3.0, 2.9, 2.8]}
+    with pytest.raises(lb.InputError, match="samples no coefficient"):
+        pose(runs, lambda runs: 2.0 + 0.0 * runs.params.log)
 
 
 @pytest.mark.slow

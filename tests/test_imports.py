@@ -15,8 +15,8 @@ import lossband
 SOURCE = Path(__file__).parents[1] / "src" / "lossband"
 FLOORS = [  # from the bottom up: a module imports from lower floors, and from its own room
     ["errors"],
-    ["score", "_arguments", "_html", "_lazy", "_files"],
-    ["_cache", "runs"],
+    ["score", "_arguments", "_cache", "_html", "_lazy", "_files"],
+    ["_store", "runs"],
     ["laws", "datasets", "importers"],
     ["model"],
     ["posterior"],
@@ -28,6 +28,8 @@ FLOORS = [  # from the bottom up: a module imports from lower floors, and from i
 ]
 UPWARD = {  # the façade's methods and the one older name: inside a function, and nowhere else
     ("posterior.posterior", "planning.allocation"),
+    ("posterior.posterior", "planning.best"),
+    ("posterior.posterior", "planning.equivalent"),
     ("posterior.posterior", "plot.forecast"),
     ("posterior.posterior", "plot.style"),  # for an annotation
     ("model", ""),

@@ -341,6 +341,13 @@ def bnsl_equation(v, x, c):
 
 TWO = ("params", "tokens")
 SUM = {"E": 1.62, "A": 0.41, "alpha": 0.31, "B": 0.23, "beta": 0.37}
+
+
+def begun(v, x):
+    """The summed rate less what the warm-up lost."""
+    return x["lr_area"] - (1.9 * v["w"] - 1) * x["lr_area"].min()
+
+
 CASES = {
     "chinchilla": Case(TWO, SUM, chinchilla_equation, chinchilla_natural, (("params",), ("tokens",))),
     "coupled": Case(TWO, SUM | {"g": 0.57}, coupled_equation, coupled_natural, (("params",), ("tokens",))),
@@ -476,15 +483,33 @@ CASES = {
         {"d": "tokens"},
         free=("tokens",),
     ),
-    "curve": Case(
-        ("tokens", "lr_area", "lr_mean"),
-        {"E": 1.62, "A": 0.41, "alpha": 0.31, "C": 0.17},
+    "trajectory": Case(
+        ("params", "tokens", "lr_area", "lr_mean"),
+        SUM | {"C": 0.17, "w": 0.6, "kappa": 0.07},
         lambda v, x, c: (
             v["E"]
-            + v["A"] * (x["lr_area"] / c["lr_area"]) ** -v["alpha"]
+            + v["A"] * (x["params"] / c["params"]) ** -v["alpha"]
+            + (x["params"] / c["params"]) ** v["kappa"]
+            * (
+                v["B"] * (begun(v, x) / (c["lr_area"] - 0.14 * x["lr_area"].min())) ** -v["beta"]
+                + v["C"] * x["lr_mean"] / c["lr_mean"]
+            )
+        ),
+        None,
+        (("params",), ("tokens",), ("lr_area",), ("lr_mean",)),
+        raises=("lr_mean",),
+        idle=("tokens",),
+        free=("params",),
+    ),
+    "curve": Case(
+        ("tokens", "lr_area", "lr_mean"),
+        {"E": 1.62, "A": 0.41, "alpha": 0.31, "C": 0.17, "w": 0.6},
+        lambda v, x, c: (
+            v["E"]
+            + v["A"] * (begun(v, x) / (c["lr_area"] - 0.14 * x["lr_area"].min())) ** -v["alpha"]
             + v["C"] * x["lr_mean"] / c["lr_mean"]
         ),
-        lambda v, x: v["E"] + v["A_natural"] * x["lr_area"] ** -v["alpha"] + v["C_natural"] * x["lr_mean"],
+        lambda v, x: v["E"] + v["A_natural"] * begun(v, x) ** -v["alpha"] + v["C_natural"] * x["lr_mean"],
         (("tokens",), ("lr_area",), ("lr_mean",)),
         raises=("lr_mean",),
         idle=("tokens",),
@@ -881,7 +906,18 @@ STATED = {  # (smallest loss, median loss, smallest inputs) -> coefficient -> pr
         "beta": log_normal(0.32, 0.45),
     },
     "power": lambda *_: {"alpha": log_normal(0.3, 0.6)},
-    "curve": lambda least, typical, _: {"alpha": log_normal(0.5, 0.6), "C": log_normal(0.04 * typical, 0.6)},
+    "trajectory": lambda least, typical, _: {
+        "alpha": log_normal(0.28, 0.4),
+        "beta": log_normal(0.5, 0.6),
+        "C": log_normal(0.04 * typical, 0.6),
+        "w": (dist.Beta, (4.0, 3.0)),
+        "kappa": (dist.Normal, (0.0, 0.1)),
+    },
+    "curve": lambda least, typical, _: {
+        "alpha": log_normal(0.5, 0.6),
+        "C": log_normal(0.04 * typical, 0.6),
+        "w": (dist.Beta, (4.0, 3.0)),
+    },
     "power_no_floor": lambda least, typical, _: {
         "A": log_normal(typical, 0.5),
         "alpha": log_normal(0.1, 1.0),

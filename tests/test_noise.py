@@ -19,7 +19,7 @@ from lossband.model.likelihood import Likelihood as LogLoss
 from lossband.model.loss_model import LossModel
 from lossband.model.measured import measured_of, weigh
 from lossband.model.noise import Noise, find_noise
-from lossband.model.ou import ou_innovations, ou_path, prefixes
+from lossband.model.ou import ou_covariance_times, ou_innovations, ou_path, prefixes
 from lossband.model.problem import pose
 from lossband.runs.arrays import FAR, order_of
 from lossband.runs.table import check_runs
@@ -62,7 +62,7 @@ def expected_mixture(law, value):
 
 @jax.jit
 def conditionals(law, value, keys):
-    """Draws `(draw, ...)` of the weights and the mixture."""
+    """Draws `(draw, ...)` of the weights, the OU path and the mixture."""
     return jax.vmap(lambda key: law.conditional(key, value))(keys)
 
 
@@ -160,7 +160,7 @@ def test_what_is_integrated_out_is_drawn_from_the_dense_conditional(case, curves
     """
     dense = Dense(curves, tails="student-t", **CASES[case])
     mean, covariance = dense.posterior
-    drawn, mixture = map(
+    drawn, _, mixture = map(
         np.asarray, conditionals(dense.law, dense.value, jax.random.split(jax.random.key(4), 20_000))
     )
     assert within_monte_carlo(drawn - mean, covariance)
@@ -172,9 +172,26 @@ def test_what_is_integrated_out_is_drawn_from_the_dense_conditional(case, curves
     assert (np.abs(inverse.mean(0) - (4 + squares / SCALES["sigma"] ** 2) / 3) < 5 * error).all()
 
 
+@pytest.mark.parametrize("case", ["OU alone", "all"])
+def test_the_path_is_drawn_from_the_dense_conditional(case, curves):
+    dense = Dense(curves, **CASES[case])
+    _, paths, _ = conditionals(dense.law, dense.value, jax.random.split(jax.random.key(5), 20_000))
+    prior = ou_covariance(dense.frame)
+    gain = np.linalg.solve(dense.covariance, prior).T
+    assert within_monte_carlo(np.asarray(paths)[:, :ROWS] - gain @ dense.residual, prior - gain @ prior)
+
+
+def test_the_ou_covariance_times_a_vector_is_the_dense_one(curves):
+    frame = Dense(curves).frame
+    vector = np.random.default_rng(3).normal(size=ROWS)
+    padded = np.append(vector, np.zeros(PADDED - ROWS))
+    found = ou_covariance_times(padded, SCALES, gap_of(frame))[:ROWS]
+    np.testing.assert_allclose(found, ou_covariance(frame) @ vector, rtol=1e-10, atol=1e-14)
+
+
 def test_normal_noise_keeps_the_mixture_that_it_was_given(curves):
     dense = Dense(curves)
-    _, mixture = conditionals(dense.law, dense.value, jax.random.split(jax.random.key(4), 2))
+    *_, mixture = conditionals(dense.law, dense.value, jax.random.split(jax.random.key(4), 2))
     np.testing.assert_array_equal(mixture[1], dense.law.measured.mixture)
 
 
@@ -392,3 +409,29 @@ def test_density_beside_a_normal_is_the_convolution(tails, variance):
     np.testing.assert_allclose(
         Noise(tails).tails.log_density_plus_normal(residual, scale, variance), exact, atol=1e-5
     )
+
+
+# ln densities at the residuals -.03, 0, .004 and .2, scale .01: alone, and beside normals of these variances
+RESIDUALS, VARIANCES = np.array([-0.03, 0.0, 0.004, 0.2]), np.array([0.0, 1e-5, 4e-5, 1e-3])
+STORED = {
+    "student-t": (
+        ["0x1.5afbf2109a770p-1", "0x1.cfea67585803cp+1", "0x1.c35d715ff1e3cp+1", "-0x1.fa7622702915bp+2"],
+        ["0x1.5afc00af78c01p-1", "0x1.c899cce59337dp+1", "0x1.b057d32d86fa3p+1", "-0x1.dd8baa57f1358p+2"],
+    ),
+    "normal": (
+        ["-0x1.a0a63eaba1608p-1", "0x1.d7d6705517a7dp+1", "0x1.cd98ffb1409d9p+1", "-0x1.88a0a63eaba16p+7"],
+        ["-0x1.a0a63eaba1608p-1", "0x1.d1bce076c8963p+1", "0x1.bafd3874b3fe5p+1", "-0x1.f6399fb6cfca8p+3"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_densities_are_those_that_were_stored(name):
+    """To the last bits, which another processor's logarithm may round otherwise."""
+    tails = find_noise(name).tails
+    alone = tails.log_density(jnp.asarray(RESIDUALS), 0.01)
+    beside = tails.log_density_plus_normal(jnp.asarray(RESIDUALS), 0.01, jnp.asarray(VARIANCES))
+    for found, stored in zip((alone, beside), STORED[name], strict=True):
+        np.testing.assert_array_max_ulp(
+            np.asarray(found), np.array([float.fromhex(x) for x in stored]), maxulp=8
+        )

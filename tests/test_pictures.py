@@ -13,9 +13,10 @@ import pytest
 
 import lossband as lb
 from lossband.evaluation.backtest import Backtest, _scored
+from lossband.evaluation.classic import classic
 from lossband.evaluation.compare import LawTable
 from lossband.plot import style
-from lossband.plot.lines import is_isoflop
+from lossband.runs.levels import is_isoflop
 
 matplotlib.use("Agg")
 QUICK = dict(method="laplace", num_samples=50, num_warmup=50, num_chains=2, progress=False)
@@ -64,7 +65,22 @@ def table():
     return LawTable({"weight": [0.7, 0.3], **schemes, "notes": [(), ()]}, index=["capped", "<b>kaplan</b>"])
 
 
+@pytest.fixture(scope="module")
+def recipes(isoflops):
+    return lb.compare_recipes(
+        isoflops, isoflops.assign(loss=0.98 * isoflops.loss), law="chinchilla", drift=None, **QUICK
+    )
+
+
+@pytest.fixture(scope="module")
+def chosen(post):
+    larger = {"params": [1e9, 2e9, 4e9], "tokens": [1e10, 4e10, 1e11]}
+    return lb.next_run(post, larger, target={"params": 1e10, "tokens": 1e12}, count=2)
+
+
 PICTURES = {
+    "recipes": lambda get: get("recipes").plot(get("recipes").way_to({"params": 7e9, "tokens": 1.4e11})),
+    "next run": lambda get: get("chosen").plot(runs=get("isoflops")),
     "valleys of losses": lambda get: get("post").plot(new=get("isoflops")[21:]),
     "curves by size": lambda get: get("post").plot("tokens", by="params"),
     "a forecast": lambda get: get("post").plot(new={"params": [7e10], "tokens": [1.4e12]}),
@@ -221,6 +237,9 @@ RESULTS = {
     "calibration": lambda get: get("test").calibration(),
     "outlook": lambda get: get("outlook"),
     "laws": lambda get: get("table"),
+    "recipes": lambda get: get("recipes"),
+    "next run": lambda get: get("chosen"),
+    "classical fits": lambda get: classic(get("post"), [1e21], num_bootstraps=10),
 }
 
 

@@ -29,6 +29,7 @@ SLOW = (
     "precision",
     "shape",
     "sparse",
+    "trajectory",
     "vocabulary",
 )
 # The twenty tables of seed 0 are unlucky for one law: 11 hold alpha, and 72 of the 80 of seeds 1 to 4; its

@@ -78,8 +78,8 @@ def test_the_file_is_whole_and_needs_no_network(report):
 
 def test_it_says_what_the_posterior_says(report, default_post):
     text, reader = report
-    for name in ("E", "alpha", "beta", "g"):
-        draws = default_post.sites[name]
+    for name in ("E", "alpha", "beta", "above"):
+        draws = default_post.parts[default_post.cited][1].draws.sites[name]
         at = reader.cells.index(name)
         assert reader.cells[at + 1] == page.shown(float(np.median(draws)))
         assert reader.cells[at + 3] == page.shown(float(np.quantile(draws, 0.05)))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossband.errors import InputError
+from lossband.laws.terms import floor
 from lossband.model.problem import pose
 from lossband.runs.table import check_runs, read_runs
 
@@ -52,7 +53,7 @@ def reads_losses(runs):
 
 
 def reads_heads(runs):
-    return runs.params**-0.3 + runs.heads**-0.3
+    return floor(runs) + runs.params**-0.3 + runs.heads**-0.3
 
 
 def steps_of_runs(bad):

@@ -13,9 +13,9 @@ import pytest
 
 import lossband as lb
 from lossband import _cache, _files
+from lossband import _store as store
 from lossband.cli import main
 from lossband.cli.shared import write
-from lossband.inference import store
 
 QUICK = dict(method="laplace", num_samples=50, num_chains=2, progress=False)
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -210,7 +210,7 @@ def test_a_file_with_damage_anywhere_is_refused_or_unharmed(where, post, tmp_pat
 def test_one_number_changed_in_any_group_is_seen(group, post, tmp_path):
     import xarray
 
-    with xarray.open_datatree(post.save(tmp_path / "post.nc"), engine="h5netcdf") as tree:
+    with xarray.open_datatree(post.save(tmp_path / "post.nc", full=True), engine="h5netcdf") as tree:
         tree = tree.load()
     name = next(iter(tree[group].data_vars))
     values = tree[group][name].values
@@ -270,7 +270,7 @@ def test_the_cache_moves_and_its_size_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setenv("LOSSBAND_CACHE", str(tmp_path / "mine"))
     place = store.folder()
     assert place == tmp_path / "mine" / "programs" and stat.S_IMODE(place.stat().st_mode) == 0o700
-    monkeypatch.setattr(_cache, "MOST_BYTES", 1000)
+    monkeypatch.setenv("LOSSBAND_CACHE_MB", "0.001")
     for i in range(30):
         (place / f"jit-{i}-cache").write_bytes(b"x" * 100)
         os.utime(place / f"jit-{i}-cache", (i, i))
