@@ -15,7 +15,7 @@ import pytest
 
 import lossband as lb
 from lossband.inference import batches, nuts
-from lossband.inference.programs import programs
+from lossband.inference.programs import Programs
 from lossband.model.problem import pose
 
 OPTIONS = dict(law="chinchilla", drift=None, num_warmup=100, num_samples=100, seed=0, batch=2)
@@ -133,11 +133,10 @@ def test_side_by_side_as_on_an_accelerator_chains_take_the_same_draws(tables, qu
     problem = pose(tables[0], "chinchilla", drift=None)
 
     def drawn():
-        begin, draw, *_ = programs(problem.model)
-        chains, measured, *_ = jax.jit(begin, static_argnums=3)(*problem.arrays, np.int64(0), 2)
-        return jax.jit(draw, static_argnums=4)(problem.arrays[0], measured, chains, np.int32(nuts.TUNE), 30)[
-            1
-        ]
+        of_one = Programs(problem.model)
+        chains, measured, *_ = jax.jit(of_one.begin, static_argnums=3)(*problem.arrays, np.int64(0), 2)
+        draw = jax.jit(of_one.draw, static_argnums=4)
+        return draw(problem.arrays[0], measured, chains, np.int32(nuts.TUNE), 30)[1]
 
     with jax.enable_x64(True):
         waiting = drawn()

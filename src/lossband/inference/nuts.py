@@ -104,43 +104,8 @@ def advance(
             `acceptance`.
     """
     space = Space.of(model, runs, measured, chains.breadth)
-    # In a whitened space the first step is nearly right. NumPyro's gamma of .05, made for ones that are
-    # orders off, swings between
-    # steps far too long and far too short while tuning: twice the leapfrogs, of which a batch in lockstep
-    # waits for the worst.
-    start_tuning, update_tuning = hmc.dual_averaging(gamma=0.3)
-
-    def one_chain(moving: tuple[jax.Array, ...]) -> tuple[tuple[jax.Array, ...], dict[str, jax.Array]]:
-        position, height, slope, key, log_step, mixture = moving
-        white = jax.scipy.linalg.solve(chains.factor, position - chains.centre)
-        tuning = (log_step, *start_tuning(jnp.log(AIM) + log_step)[1:])
-
-        def step(carry: tuple[Any, ...], _: None) -> tuple[tuple[Any, ...], dict[str, jax.Array]]:
-            state, tuning, key, mixture = carry
-            key, draw_key, given_key = jax.random.split(key, 3)
-            rows = weigh(measured, mixture) if model.mixes else measured
-
-            def potential(white: jax.Array) -> jax.Array:
-                return space.potential(chains.centre + chains.factor @ white, rows)
-
-            if model.mixes:  # another mixture, another potential
-                height, slope = jax.value_and_grad(potential)(state.z)
-                state = state._replace(potential_energy=height, z_grad=slope)
-            size = jnp.exp(jnp.where(adapt >= TUNE, tuning[0], log_step))
-            state, info = _draw(potential, state, size, draw_key)
-            position = chains.centre + chains.factor @ state.z
-            weights, mixture = integrated(space, rows, position, given_key)
-            tuning = update_tuning(TARGET - info["acceptance"], tuning)
-            return (state, tuning, key, mixture), {"position": position, "weights": weights, **info}
-
-        start = (hmc.IntegratorState(white, white, height, chains.factor.T @ slope), tuning, key, mixture)
-        (end, tuning, key, mixture), drawn = jax.lax.scan(step, start, None, length=length)
-        slope = jax.scipy.linalg.solve(chains.factor.T, end.z_grad)
-        log_step = jnp.where(adapt >= TUNE, tuning[1], log_step)
-        return (drawn["position"][-1], end.potential_energy, slope, key, log_step, mixture), drawn
-
     moving = (chains.position, chains.height, chains.slope, chains.key, chains.log_step, chains.mixture)
-    moved, drawn = lifted(one_chain)(moving)
+    moved, drawn = lifted(_Block(space, measured, chains, adapt, length))(moving)
     draws = drawn["position"]
     every = draws if axis is None else jax.lax.all_gather(draws, axis, tiled=True)
     centre, factor = _rewhitened(chains, every, adapt >= WHITEN)
@@ -148,6 +113,61 @@ def advance(
     smallest = jnp.nanmin(moved.log_step)  # one chain that is lost stops no other
     smallest = smallest if axis is None else jax.lax.pmin(smallest, axis)
     return replace(moved, log_step=jnp.where(adapt >= TUNE, smallest, moved.log_step)), drawn
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A block of draws of one chain: called with the fields of `Chains` that move, of one chain."""
+
+    space: Space
+    measured: Measured
+    chains: Chains
+    adapt: jax.Array
+    length: int
+
+    def __call__(self, moving: tuple[jax.Array, ...]) -> tuple[tuple[jax.Array, ...], dict[str, jax.Array]]:
+        position, height, slope, key, log_step, mixture = moving
+        factor = self.chains.factor
+        white = jax.scipy.linalg.solve(factor, position - self.chains.centre)
+        state = hmc.IntegratorState(white, white, height, factor.T @ slope)
+        # In a whitened space the first step is nearly right. NumPyro's gamma of .05, made for ones that are
+        # orders off, swings between steps far too long and far too short while tuning: twice the leapfrogs,
+        # of which a batch in lockstep waits for the worst.
+        start_tuning, update_tuning = hmc.dual_averaging(gamma=0.3)
+        tuning = (log_step, *start_tuning(jnp.log(AIM) + log_step)[1:])
+
+        def step(carry: tuple[Any, ...], _: None) -> tuple[tuple[Any, ...], dict[str, jax.Array]]:
+            state, tuning, key, mixture = carry
+            key, *keys = jax.random.split(key, 3)
+            size = jnp.exp(jnp.where(self.adapt >= TUNE, tuning[0], log_step))
+            state, mixture, drawn = self.draw(state, mixture, size, *keys)
+            tuning = update_tuning(TARGET - drawn["acceptance"], tuning)
+            return (state, tuning, key, mixture), drawn
+
+        (end, tuning, key, mixture), drawn = jax.lax.scan(
+            step, (state, tuning, key, mixture), None, length=self.length
+        )
+        slope = jax.scipy.linalg.solve(factor.T, end.z_grad)
+        log_step = jnp.where(self.adapt >= TUNE, tuning[1], log_step)
+        return (drawn["position"][-1], end.potential_energy, slope, key, log_step, mixture), drawn
+
+    def draw(
+        self, state: Any, mixture: jax.Array, size: jax.Array, draw_key: jax.Array, given_key: jax.Array
+    ) -> tuple[Any, jax.Array, dict[str, jax.Array]]:
+        """One draw of the coordinates given the mixture, and one of all that was integrated out given it."""
+        model, chains = self.space.model, self.chains
+        rows = weigh(self.measured, mixture) if model.mixes else self.measured
+
+        def potential(white: jax.Array) -> jax.Array:
+            return self.space.potential(chains.centre + chains.factor @ white, rows)
+
+        if model.mixes:  # another mixture, another potential
+            height, slope = jax.value_and_grad(potential)(state.z)
+            state = state._replace(potential_energy=height, z_grad=slope)
+        state, info = _draw(potential, state, size, draw_key)
+        position = chains.centre + chains.factor @ state.z
+        weights, mixture = integrated(self.space, rows, position, given_key)
+        return state, mixture, {"position": position, "weights": weights, **info}
 
 
 def lifted(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

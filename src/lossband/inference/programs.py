@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import jax
@@ -45,46 +46,54 @@ for _kind in (Breadth, Chains, Measured, Runs, Unit):
     storable(_kind)
 
 
-def programs(
-    model: LossModel, axis: str | None = None
-) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+@dataclass(frozen=True)
+class Programs:
     """The programs of a model, for one table: begin, draw (or propose, for Laplace), finish.
 
     They are pure functions of arrays: what differs between tables of one size is an argument. `axis` names
     the axis of devices over which a table's chains are spread, if they are.
     """
 
+    model: LossModel
+    axis: str | None = None
+
     def begin(
-        runs: Runs, measured: Measured, seed: jax.Array, num_chains: int
+        self, runs: Runs, measured: Measured, seed: jax.Array, num_chains: int
     ) -> tuple[Chains, Measured, dict[str, jax.Array], dict[str, jax.Array]]:
+        """The chains at the mode; the rows, the sites there and draws of the prior."""
         TRACES["begin"] += 1
         key_mode, key_place = jax.random.split(jax.random.key(seed))
         mode, factor, measured, found, prior = find_mode(
-            model, runs, measured, key_mode, NUM_STARTS, NUM_PRIOR
+            self.model, runs, measured, key_mode, NUM_STARTS, NUM_PRIOR
         )
-        space = widened(Space.of(model, runs, measured), mode, factor, prior)
-        chains = place(*space, key_place, num_chains)
-        return chains, measured, found, prior
+        space = widened(Space.of(self.model, runs, measured), mode, factor, prior)
+        return place(*space, key_place, num_chains), measured, found, prior
 
     def draw(
-        runs: Runs, measured: Measured, chains: Chains, adapt: jax.Array, length: int
+        self, runs: Runs, measured: Measured, chains: Chains, adapt: jax.Array, length: int
     ) -> tuple[Chains, dict[str, jax.Array]]:
+        """So many draws by NUTS: see `advance`."""
         TRACES["draw"] += 1
-        return advance(model, runs, measured, chains, adapt, length, axis=axis)
+        return advance(self.model, runs, measured, chains, adapt, length, axis=self.axis)
 
     def propose(
-        runs: Runs, measured: Measured, chains: Chains, seed: jax.Array, count: int
+        self, runs: Runs, measured: Measured, chains: Chains, seed: jax.Array, count: int
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """So many draws by Laplace: see `laplace.propose`."""
         key = jax.random.fold_in(jax.random.key(seed), 1)
-        return laplace.propose(model, runs, measured, chains, key, count)
+        return laplace.propose(self.model, runs, measured, chains, key, count)
 
     def finish(
-        runs: Runs, measured: Measured, breadth: Breadth | None, positions: jax.Array, weights: jax.Array
+        self,
+        runs: Runs,
+        measured: Measured,
+        breadth: Breadth | None,
+        positions: jax.Array,
+        weights: jax.Array,
     ) -> Any:
+        """What is kept of all draws: see `completed`."""
         TRACES["finish"] += 1
-        return completed(Space.of(model, runs, measured, breadth), positions, weights)
-
-    return begin, draw, propose, finish
+        return completed(Space.of(self.model, runs, measured, breadth), positions, weights)
 
 
 def completed(space: Space, positions: jax.Array, weights: jax.Array) -> tuple[Any, ...]:
@@ -101,31 +110,31 @@ def completed(space: Space, positions: jax.Array, weights: jax.Array) -> tuple[A
 def compiled(
     model: LossModel, size: Size, devices: tuple[int, int] = (1, 1)
 ) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    """`programs(model)` over a leading axis of tables of one size, compiled; equal models share them.
+    """`Programs(model)` over a leading axis of tables of one size, compiled; equal models share them.
 
     Args:
         model: the `LossModel`.
         size: of the tables: `Problem.size`.
         devices: over how many devices the tables, and the chains of each table, are spread: see `spread`.
     """
-    begin, draw, propose, finish = programs(model, "chain" if devices[1] > 1 else None)
+    of_one = Programs(model, "chain" if devices[1] > 1 else None)
     # JAX exports a program for one device as one for any; one for several would have to be called among as
     # many
     identity = computed(model, size) if devices == (1, 1) else None
 
     def begin_all(runs: Runs, measured: Measured, seed: jax.Array, num_chains: int) -> Any:
-        return lifted(lambda table: begin(*table, seed, num_chains))((runs, measured))
+        return lifted(lambda t: of_one.begin(t[0], t[1], seed, num_chains))((runs, measured))
 
     def draw_all(runs: Runs, measured: Measured, chains: Chains, adapt: jax.Array, length: int) -> Any:
-        return lifted(lambda table: draw(*table, adapt, length))((runs, measured, chains))
+        return lifted(lambda t: of_one.draw(t[0], t[1], t[2], adapt, length))((runs, measured, chains))
 
     def propose_all(runs: Runs, measured: Measured, chains: Chains, seed: jax.Array, count: int) -> Any:
-        return jax.vmap(lambda r, m, c: propose(r, m, c, seed, count))(runs, measured, chains)
+        return jax.vmap(lambda r, m, c: of_one.propose(r, m, c, seed, count))(runs, measured, chains)
 
     def finish_all(
         runs: Runs, measured: Measured, breadth: Breadth | None, positions: jax.Array, weights: jax.Array
     ) -> Any:
-        return jax.vmap(finish)(runs, measured, breadth, positions, weights)
+        return jax.vmap(of_one.finish)(runs, measured, breadth, positions, weights)
 
     tables, chains, every = P("table"), P("table", "chain"), P()
     # places of arrays in place of the arrays

@@ -179,17 +179,29 @@ class Law:
         return sites
 
     @functools.cached_property
-    def marks(self) -> dict[str, list[str]]:
-        """Coefficient -> what its term tells the sampler of it (the keys of `infer`), in sampling order."""
-        return remembered(self.code, lambda: {name: list(site["infer"]) for name, site in self.sites.items()})
+    def marks(self) -> dict[str, dict[str, Any]]:
+        """Coefficient -> what its term tells the sampler of it (the keys of `infer`), in sampling order.
+
+        With the names that it says, such as `slope`, and whether the coefficient is `positive`; True for what
+        is no name.
+        """
+
+        def found(site: dict[str, Any]) -> dict[str, Any]:
+            said = {key: value if isinstance(value, str) else True for key, value in site["infer"].items()}
+            positive = site["fn"].support is numpyro.distributions.constraints.positive
+            return said | ({"positive": True} if positive else {})
+
+        return remembered(self.code, lambda: {name: found(site) for name, site in self.sites.items()})
 
     @property
     def code(self) -> str | None:
         """Text that identifies an unchanged law of the package; None for any other, which must be traced."""
+        if self.priors or not self.curve.__module__.startswith(f"{__package__}."):
+            return None
         known = LAWS.get(self.name)
-        as_it_comes = known is not None and known.curve is self.curve and not self.priors
-        ours = self.curve.__module__.startswith(f"{__package__}.")
-        return repr((self.name, self.inputs, self.scale)) if as_it_comes and ours else None
+        as_it_comes = known is not None and known.curve is self.curve
+        whose = self.name if as_it_comes else getattr(self.curve, "code", None)  # a law made of another
+        return whose and repr((whose, self.inputs, self.scale))
 
     @property
     def floors(self) -> list[str]:

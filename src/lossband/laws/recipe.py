@@ -51,6 +51,11 @@ class PerRecipe:
             loss = jnp.where(recipe == k, self.base.at(rows, values), loss)
         return loss
 
+    @property
+    def code(self) -> str | None:
+        """Text that identifies what this computes, where `base` is an unchanged law of the package."""
+        return self.base.code and f"{self.base.code} {self.count} {self.widths}"
+
     def law(self) -> Law:
         """The `Law` whose function this is, with the inputs of `base` and `recipe`."""
         base = self.base
@@ -124,16 +129,14 @@ def per_recipe(
     """
     widths = apart or {}
     if apart is None:
-        slopes = {
-            name: site["infer"]["slope"] for name, site in base.sites.items() if "slope" in site["infer"]
-        }
+        slopes = {name: marks["slope"] for name, marks in base.marks.items() if "slope" in marks}
         widths = (
             dict.fromkeys(slopes, OWN)
             | dict.fromkeys(slopes.values(), pool)
             | dict.fromkeys(base.floors, floor)
         )
     widths = {name: float(width) for name, width in widths.items() if width}
-    known = [name for name, site in base.sites.items() if site["fn"].support is dist.constraints.positive]
+    known = [name for name, marks in base.marks.items() if "positive" in marks]
     if not widths or not set(widths) <= set(known):
         raise InputError(
             f"the recipes of {base.name!r} differ in {listed(widths) or 'nothing'}; expected some of "

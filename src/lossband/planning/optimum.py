@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._store import stored
 from ..errors import InputError
 from ..posterior.forecast import BATCH
 from ..runs.arrays import Runs
@@ -69,8 +70,8 @@ def optima(
 
     def of_one(problem: Problem, draws: Draws) -> dict[str, np.ndarray]:
         law = problem.model.law
-        given = problem.unit, others, budget, grid, loops, limits
-        found, losses = _solver(law, spend)(draws.of_law(law), *given)
+        given = jax.tree.map(np.asarray, (others, budget, grid, loops, limits))
+        found, losses = _solver(law, spend)(draws.of_law(law), problem.unit, *given)
         return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(draws)], found | {"losses": losses})
 
     found = post.assembled(of_one)
@@ -152,10 +153,11 @@ def _solver(law: Law, spend: Cost) -> Callable[..., Any]:
             "held": ~jnp.isfinite(around[best]).all(),
         }, losses
 
-    def all_draws(sites: Any, *given: Any) -> Any:
+    def optimum(sites: Any, *given: Any) -> Any:
         return jax.lax.map(lambda each: one(each, *given), sites, batch_size=BATCH)
 
-    return jax.jit(all_draws)
+    known = law.code and not callable(spend.kind)  # a user's function may call what it likes
+    return stored(optimum, f"{law.code} {spend}" if known else None)
 
 
 def valleys(losses: jax.Array) -> jax.Array:

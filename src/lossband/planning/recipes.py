@@ -13,6 +13,7 @@ import pandas as pd
 
 from .._arguments import mapping, names_of, number, one_of, whole
 from .._html import notebook
+from .._store import stored
 from ..errors import InputError, listed
 from ..inference.fit import fit
 from ..laws import find_law
@@ -21,7 +22,7 @@ from ..model.problem import NewRows
 from ..posterior.bands import LEVELS, interval_columns
 from ..posterior.forecast import BATCH, law_losses
 from ..posterior.posterior import Posterior
-from ..runs.arrays import Runs, double, runs_of
+from ..runs.arrays import Runs, double, runs_of, size_class
 from ..runs.table import read_runs
 
 if TYPE_CHECKING:
@@ -114,11 +115,13 @@ class Comparison:
         a, b = (self.names.index(name) + 1.0 for name in self._pair(pair))
         problem, rows = self.posterior.problem, self._rows(new, self.names[0])
         powers = _powers(problem.model.law.inputs)
-        runs = runs_of(rows, problem.unit)
+        runs = runs_of(rows, problem.unit, pad_to=size_class(len(rows)))
+        pair_of = np.asarray(a), np.asarray(b)
 
         def of_one(problem: Problem, draws: Draws) -> np.ndarray:
             law = problem.model.law
-            return np.asarray(_multiplier(law, powers)(draws.of_law(law), runs, a, b))[: len(draws)]
+            drawn = _multiplier(law, powers)(draws.of_law(law), runs, *pair_of)
+            return np.asarray(drawn)[: len(draws), : len(rows)]
 
         with double():
             return self.posterior.assembled(of_one)
@@ -328,4 +331,7 @@ def _multiplier(law: Law, powers: tuple[tuple[str, float], ...]) -> Callable[...
         low, high = jax.lax.fori_loop(0, 55, halve, (-far, far))
         return jnp.where(low == -far, 0.0, jnp.where(high == far, jnp.inf, jnp.exp((low + high) / 2)))
 
-    return jax.jit(lambda sites, *given: jax.lax.map(lambda each: one(each, *given), sites, batch_size=BATCH))
+    def multiplier(sites: Mapping[str, jax.Array], *given: Any) -> jax.Array:
+        return jax.lax.map(lambda each: one(each, *given), sites, batch_size=BATCH)
+
+    return stored(multiplier, law.code and f"{law.code} {powers}")
