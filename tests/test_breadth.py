@@ -63,7 +63,7 @@ def wide(x64, quick_compile):
     params, tokens = (m.ravel() for m in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 5e10, 4)))
     loss = (1.69 + 406.4 * params**-0.34 + 410.7 * tokens**-0.28) * np.exp(rng.normal(0, 0.005, 16))
     problem = pose({"params": params, "tokens": tokens, "loss": loss}, "capped")
-    space = Space.of(problem.model, problem.runs, weigh(problem.measured, problem.measured.mixture))
+    space = Space.of(problem.model, problem.runs, weigh(problem.measured, problem.measured.mixtures))
     prior = jax.vmap(lambda key: prior_draw(space, key))(jax.random.split(jax.random.key(0), 20))
     start = space.coordinates({name: jnp.median(prior[name]) for name in space.sites})
     return space, widened(space, start, jnp.eye(len(start)), prior), prior

@@ -75,7 +75,7 @@ def space_of(name):
     drift = "default" if name == "chinchilla" else None  # one drift is enough
     law = law if law.inputs else law.name
     problem = pose(table.assign(loss=rng.uniform(2, 4, 20)), law, noise="normal", drift=drift)
-    return Space.of(problem.model, problem.runs, weigh(problem.measured, problem.measured.mixture))
+    return Space.of(problem.model, problem.runs, weigh(problem.measured, problem.measured.mixtures))
 
 
 @functools.cache

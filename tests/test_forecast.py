@@ -109,7 +109,9 @@ def test_columns_are_mapped(default_post, grid):
     pd.testing.assert_series_equal(mapped["median"], default_post.predict(grid)["median"])
 
 
-@pytest.mark.parametrize("noise", ["student-t+run+ou", "normal"])
+@pytest.mark.parametrize(
+    "noise", ["student-t+run+ou", "normal", lb.Noise("normal", run=True, run_tails="student-t", width=1.0)]
+)
 @pytest.mark.parametrize("where", ["inside", "beyond", "known run"])
 def test_log_density_is_the_density_of_the_draws(curves, noise, where):
     """Its integral up to each quantile of the draws is that quantile.

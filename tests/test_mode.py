@@ -118,7 +118,7 @@ def test_the_mixture_is_the_one_expected_at_the_mode(climbed):
     space, _, mode, *_ = climbed
     values = space.constrained(mode)
     expected = at(space.model, values)(space.runs, space.measured).expected_mixture(space.measured.log_loss)
-    np.testing.assert_allclose(space.measured.mixture, expected, rtol=0.02)
+    np.testing.assert_allclose(space.measured.mixtures, expected, rtol=0.02)
     assert np.ptp(expected) > 0.5
 
 

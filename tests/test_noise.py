@@ -70,7 +70,16 @@ class Dense:
     """One small data set of three runs, its `LogLoss`, and the covariance that it stands for, written out."""
 
     def __init__(
-        self, curves, *, tails="normal", run=False, ou=False, known=False, weights=WEIGHTS, equal=False
+        self,
+        curves,
+        *,
+        tails="normal",
+        run=False,
+        ou=False,
+        known=False,
+        weights=WEIGHTS,
+        equal=False,
+        run_tails="normal",
     ):
         rng = np.random.default_rng(2)
         frame = check_runs(curves if known else curves.drop(columns="loss_se"), ("params", "tokens"))
@@ -79,20 +88,28 @@ class Dense:
         measured = measured_of(frame, basis, run_effects=run)
         # rows of padding have loadings too: the mask alone must keep them out
         measured = replace(measured, drift=np.where(measured.mask[:, None] == 1, measured.drift, 1.0))
-        measured = weigh(measured, np.ones(PADDED) if equal else mixture)
+        of_runs = (
+            np.linspace(0.4, 1.2, 4)[: measured.effect.shape[1]] if run_tails != "normal" else np.ones(4)
+        )
+        of_runs = of_runs[: measured.effect.shape[1]]
+        measured = weigh(measured, np.append(np.ones(PADDED) if equal else mixture, of_runs))
         self.value = np.log(
             np.append(frame["loss"], rng.uniform(1, 9, PADDED - ROWS))
         )  # padding holds anything
         self.location = np.append(
             self.value[:ROWS] + rng.normal(0, 0.05, ROWS), rng.normal(size=PADDED - ROWS)
         )
-        reach = np.repeat([TAU, SCALES["sigma_run"]], [weights, measured.loadings.shape[1] - weights])
-        self.law = LogLoss(self.location, reach, Noise(tails, run, ou), SCALES, measured, known)
+        reach = np.append(np.full(weights, TAU), SCALES["sigma_run"] / np.sqrt(of_runs))
+        noise = Noise(tails, run, ou, run_tails=run_tails)
+        self.law = LogLoss(self.location, reach, noise, SCALES, measured, known)
         self.residual = self.value[:ROWS] - self.location[:ROWS]
         self.se = (frame["loss_se"] / frame["loss"]).to_numpy() if known else np.zeros(ROWS)
         self.rest = np.diag(SCALES["sigma"] ** 2 / np.asarray(measured.mixture)[:ROWS] + self.se**2)
         self.rest += ou_covariance(frame) if ou else 0.0
-        self.covariance = self.rest + TAU**2 * basis @ basis.T + (run_covariance(frame) if run else 0.0)
+        self.covariance = self.rest + TAU**2 * basis @ basis.T
+        self.of_runs = of_runs
+        if run:
+            self.covariance = self.covariance + run_covariance(frame) / of_runs[frame["run"].factorize()[0]]
         self.loadings = np.asarray(measured.loadings)[:ROWS] * reach
         self.frame = frame
 
@@ -172,6 +189,34 @@ def test_what_is_integrated_out_is_drawn_from_the_dense_conditional(case, curves
     assert (np.abs(inverse.mean(0) - (4 + squares / SCALES["sigma"] ** 2) / 3) < 5 * error).all()
 
 
+@pytest.mark.parametrize("tails", ["normal", "student-t"])
+def test_the_mixture_of_heavy_tailed_run_effects_is_drawn_given_them_and_expected_so(tails, curves):
+    """E 1 / lambda = (4 + E t^2) / 3 and, given the losses, lambda = 5 / (4 + E t^2), t the effect over its scale."""
+    dense = Dense(curves, tails=tails, run=True, run_tails="student-t")
+    exact = multivariate_normal(cov=dense.covariance).logpdf(dense.residual)
+    assert log_prob(dense.law, dense.value) == pytest.approx(exact, rel=1e-10)
+    mean, covariance = dense.posterior
+    t2 = (mean**2 + np.diag(covariance))[WEIGHTS:] / dense.of_runs
+    np.testing.assert_allclose(expected_mixture(dense.law, dense.value)[PADDED:], 5 / (4 + t2), rtol=1e-8)
+    keys = jax.random.split(jax.random.key(6), 20_000)
+    inverse = 1 / np.asarray(conditionals(dense.law, dense.value, keys)[2])[:, PADDED:]
+    error = inverse.std(0) / np.sqrt(len(inverse))
+    assert (np.abs(inverse.mean(0) - (4 + t2) / 3) < 5 * error).all()
+
+
+def test_a_model_of_heavy_tailed_run_effects_is_the_law_and_student_t_effects(curves):
+    """Prior draws of ln losses: the effects' quartiles are those of a Student-t with 4 degrees of freedom."""
+    dense = Dense(curves, tails="normal", run=True, run_tails="student-t", weights=0, equal=True)
+    drawn = jax.jit(lambda key: dense.law.sample(key, (40_000,)))(jax.random.key(0)) - dense.location
+    first, last = np.flatnonzero(dense.frame["run"] == dense.frame["run"].iloc[0])[[0, -1]]
+    together = np.asarray(drawn)[:, [first, last]].mean(1)  # the effect, and noise of a known size
+    rng = np.random.default_rng(1)
+    scatter = SCALES["sigma"] / np.sqrt(2) * rng.standard_normal(40_000)
+    exact = SCALES["sigma_run"] * rng.standard_t(4, 40_000) + scatter
+    levels = [0.01, 0.1, 0.25, 0.75, 0.9, 0.99]
+    np.testing.assert_allclose(np.quantile(together, levels), np.quantile(exact, levels), rtol=0.06)
+
+
 @pytest.mark.parametrize("case", ["OU alone", "all"])
 def test_the_path_is_drawn_from_the_dense_conditional(case, curves):
     dense = Dense(curves, **CASES[case])
@@ -192,7 +237,7 @@ def test_the_ou_covariance_times_a_vector_is_the_dense_one(curves):
 def test_normal_noise_keeps_the_mixture_that_it_was_given(curves):
     dense = Dense(curves)
     *_, mixture = conditionals(dense.law, dense.value, jax.random.split(jax.random.key(4), 2))
-    np.testing.assert_array_equal(mixture[1], dense.law.measured.mixture)
+    np.testing.assert_array_equal(mixture[1], dense.law.measured.mixtures)
 
 
 def test_expected_mixture_without_weights_is_langes(curves):
@@ -227,7 +272,7 @@ def test_the_model_joins_law_drift_runs_and_noise(parts, known, curves):
     """From the user's shuffled table to the density, against the covariance written out in the table's own order."""
     table = curves if known else curves.drop(columns="loss_se")
     problem = pose(table, chinchilla, noise=parts)
-    measured = weigh(problem.measured, problem.measured.mixture)  # as the sampler does before it starts
+    measured = weigh(problem.measured, problem.measured.mixtures)  # as the sampler does before it starts
     likelihood, v = joined(replace(problem, measured=measured), SCALES | {"tau": 0.3})
     centre = {name: np.exp(np.log(table[name]).mean()) for name in ("params", "tokens")}
     law = (

@@ -129,7 +129,10 @@ def test_weighing_gives_the_gram_matrix_and_without_run_effects_its_axes(run_eff
     rng = np.random.default_rng(0)
     basis, mixture = rng.normal(size=(13, 4)), rng.uniform(0.2, 1.5, 16)
     plain = measured_of(frame, basis, run_effects=run_effects)
-    weighed = weigh(weigh(plain, np.ones(16)), mixture)  # twice: nothing is left of the first
+    of_runs = np.ones(len(plain.run_mixture))
+    weighed = weigh(
+        weigh(plain, plain.mixtures), np.append(mixture, of_runs)
+    )  # twice: nothing is left of the first
     gram = plain.loadings.T @ (plain.loadings * (plain.mask * mixture)[:, None])
     np.testing.assert_allclose(weighed.gram, gram, atol=1e-10)
     if not run_effects:

@@ -158,7 +158,7 @@ def test_padding_changes_no_density(grid, x64):
     }
 
     def density(problem):
-        measured = weigh(problem.measured, problem.measured.mixture)
+        measured = weigh(problem.measured, problem.measured.mixtures)
         with numpyro.handlers.block(), numpyro.handlers.substitute(data=sites):
             return float(problem.model.likelihood(problem.runs, measured).log_prob(measured.log_loss))
 

@@ -308,3 +308,23 @@ def test_a_plan_and_a_comparison_of_recipes_come_from_the_store_too(grid, tmp_pa
     first, again = (done.stdout.split() for done in said)
     assert (first[0], again[0]) == ("True", "False")  # nothing is traced the second time
     assert first[1:] == again[1:]
+
+
+LOADED = """
+import sys
+import lossband as lb
+post = lb.load(sys.argv[1])
+print(post.predict({"params": 1e9, "tokens": 1e10})["median"][0])
+"""
+
+
+def test_a_process_that_only_loads_a_file_forecasts_by_it(grid, tmp_path, monkeypatch):
+    """Programs take arguments of kinds that a fit had made known, and no fit came first."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    post = lb.fit(grid, "chinchilla", drift=None, num_warmup=50, num_samples=50, seed=3)
+    run = [sys.executable, "-c", LOADED, str(post.save(tmp_path / "it.nc"))]
+    for _ in range(2):  # once without the program, once with it
+        done = subprocess.run(run, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        median = post.predict({"params": 1e9, "tokens": 1e10})["median"][0]
+        assert float(done.stdout) == pytest.approx(median, rel=1e-9)

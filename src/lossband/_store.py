@@ -90,8 +90,12 @@ def spare_memory_maps() -> None:
         jax.clear_caches()
 
 
+@functools.cache
 def storable(kind: type) -> None:
-    """Let programs in the store take and return this dataclass of arrays, a registered pytree."""
+    """Let programs in the store take and return this dataclass of arrays, a registered pytree.
+
+    Each module says so of what its own programs take.
+    """
     from jax import export
 
     export.register_pytree_node_serialization(

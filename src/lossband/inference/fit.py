@@ -138,7 +138,9 @@ def _of_sets(
     if options["pool"] is not None:
         raise InputError("both pool= and targets= are given.", "Fit the sets of each family by themselves.")
     noise = find_noise(options["noise"])
-    options["noise"] = noise if noise.run else replace(noise, run=True)
+    if not noise.run:  # a run that went wrong did so in all sets
+        noise = replace(noise, run=True, run_tails=noise.tails if noise.tails.gaussian else noise.run_tails)
+    options["noise"] = noise
     table = melted(read_runs(runs, columns=columns), targets)
     options["pool"] = FAMILY
     post = fit_many([table], law, **options)[0]

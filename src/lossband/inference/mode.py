@@ -41,7 +41,7 @@ def find_mode(
         `curvature_min`, the smallest eigenvalue of the Hessian (<= 0: no Gaussian there); `gradient`, the
         size of the gradient in units of the Gaussian's standard deviations.
     """
-    measured = weigh(measured, measured.mixture)
+    measured = weigh(measured, measured.mixtures)
     space = Space.of(model, runs, measured)
     prior = jax.vmap(lambda k: prior_draw(space, k))(jax.random.split(key, num_prior))
     points = jax.vmap(space.coordinates)(prior)
@@ -107,7 +107,7 @@ def _climb(space: Space, start: jax.Array) -> tuple[Climbed, jax.Array | float]:
         if model.heavy_tailed:
             values = space.constrained(place.point)
             expected = at(climbing.model, values)(space.runs, measured).expected_mixture(measured.log_loss)
-            measured = weigh(measured, jnp.where(robust, expected, measured.mixture))
+            measured = weigh(measured, jnp.where(robust, expected, measured.mixtures))
         place = newton(shape, place.point, measured, ROUND, place.damping)
         return (place, measured), place.height
 
@@ -203,10 +203,10 @@ def integrated(
 
     Returns:
         what a unit of each linear loading adds to ln loss, `(k + run,)`, and after it the OU process at the
-        rows, `(row,)`, where there is one; and the mixture `(row,)`.
+        rows, `(row,)`, where there is one; and the mixtures `(row + run,)`.
     """
     if not space.model.integrates:
-        return jnp.zeros(0), measured.mixture
+        return jnp.zeros(0), measured.mixtures
     values = space.constrained(position)
     likelihood = at(space.model, values)(space.runs, measured)
     weights, path, mixture = likelihood.conditional(key, measured.log_loss)

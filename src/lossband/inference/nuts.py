@@ -46,7 +46,8 @@ class Chains:
     height, slope: `(chain,)` the potential there, `(chain, d)` its gradient.
     key: `(chain,)` random keys.
     log_step: `(chain,)` ln of the step size.
-    mixture: `(chain, row)` the heavy tails' scale mixture, where it is sampled beside the coordinates.
+    mixture: `(chain, row + run)` the heavy tails' scale mixtures, where they are sampled beside the
+        coordinates.
     centre, factor: coordinates = centre + factor @ white.
     breadth: the `Breadth` that the coordinates are in, for a model that has one.
     """
@@ -68,7 +69,7 @@ def place(space: Space, mode: jax.Array, factor: jax.Array, key: jax.Array, num_
     position = mode + jax.random.normal(keys[0], (num_chains, len(mode))) @ factor.T
     height, slope = jax.vmap(jax.value_and_grad(space.potential))(position)
     log_step = jnp.full(num_chains, jnp.log(0.5), dtype=mode.dtype)
-    mixture = jnp.tile(space.measured.mixture, (num_chains, 1))
+    mixture = jnp.tile(space.measured.mixtures, (num_chains, 1))
     return Chains(position, height, slope, keys[1:], log_step, mixture, mode, factor, space.breadth)
 
 

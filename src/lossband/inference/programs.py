@@ -185,8 +185,9 @@ def computed(model: LossModel, size: Size) -> str | None:
     code instead.
     """
     form, shapes = size
-    tails = NOISES.get(model.noise.tails.name) == model.noise.tails
-    plain = tails and type(model.noise) is Noise and type(model.drift) in (Drift, type(None))
+    tails = model.noise.tails, model.noise.run_tails
+    known = all(NOISES.get(each.name) == each for each in tails)
+    plain = known and type(model.noise) is Noise and type(model.drift) in (Drift, type(None))
     if plain and (code := model.law.code):  # tracing takes longer than sampling
         return digest(code, repr((form, shapes, model.noise, model.drift, model.known_errors)))
     ours = model.law.curve.__module__.startswith(f"{__package__}")

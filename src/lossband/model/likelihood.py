@@ -82,20 +82,26 @@ class LogLoss:
 
     def sample(self, key: jax.Array, sample_shape: tuple[int, ...] = ()) -> jax.Array:
         """Draws of ln losses, `(*sample_shape, row)`."""
-        keys = jax.random.split(key)
-        _, _, smooth = self._smooth(keys[0], sample_shape)
+        keys = jax.random.split(key, 3)
+        reach, effects = self.reach, 0.0
+        if self.noise.heavy_runs:  # their mixture is drawn afresh
+            pieces = self.measured.drift.shape[1]
+            unit = self.noise.run_tails.draw(keys[2], (*sample_shape, len(reach) - pieces))
+            effects = self.scales["sigma_run"] * unit @ self.measured.effect.T
+            reach = jnp.concatenate([reach[:pieces], jnp.zeros(len(reach) - pieces)])
+        smooth = self._smooth(keys[0], sample_shape, reach)[2] + effects
         return self.location + smooth + self.scales["sigma"] * self.noise.tails.draw(keys[1], smooth.shape)
 
     def _smooth(
-        self, key: jax.Array, sample_shape: tuple[int, ...] = ()
+        self, key: jax.Array, sample_shape: tuple[int, ...], reach: jax.Array
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """A draw of the weights `(k,)`, of the OU path `(row,)`, or no columns without one, and of their sum.
 
         The sum is all that is added to the location but the scatter.
         """
         keys = jax.random.split(key, 3)
-        weights = jax.random.normal(keys[0], (*sample_shape, len(self.reach)))
-        sum_ = (self.reach * weights) @ self.measured.loadings.T
+        weights = jax.random.normal(keys[0], (*sample_shape, len(reach)))
+        sum_ = (reach * weights) @ self.measured.loadings.T
         if self.known_errors:
             sum_ = sum_ + self.measured.log_loss_se * jax.random.normal(keys[1], sum_.shape)
         if not self.noise.ou:
@@ -107,24 +113,29 @@ class LogLoss:
         """A draw of what is integrated out, given ln losses `(row,)`.
 
         The weights `(k,)`, standard normal a priori; the OU process at the rows `(row,)`, empty without one;
-        and the mixture `(row,)`.
+        and the mixtures `(row + run,)`.
 
         By Matheron's rule: all parts from their prior, each moved by its covariance with the distance of
         their sum from what was measured, in units of that distance's covariance: the slope of the log
         density. The mixture of heavy tails is then drawn given the noise, Gamma(5/2, (4 + t^2) / 2) with t
-        the noise over sigma (Geweke 1993, eq. 10).
+        the noise over sigma (Geweke 1993, eq. 10), and that of heavy-tailed run effects given them.
         """
-        keys = jax.random.split(key, 3)
+        keys = jax.random.split(key, 4)
         variance = self.scales["sigma"] ** 2 / self.measured.mixture
         noise = jnp.sqrt(variance) * jax.random.normal(keys[1], self.location.shape)
-        weights, path, smooth = self._smooth(keys[0])
+        weights, path, smooth = self._smooth(keys[0], (), self.reach)
         slope = jax.grad(self.log_prob)(value - smooth - noise)
         weights = weights - self.reach * (slope @ self.measured.loadings)
         if self.noise.ou:
             path = path - ou_covariance_times(slope, self.scales, self.measured.gap)
         t = (noise - variance * slope) / self.scales["sigma"]
-        tails = self.noise.tails
-        return weights, path, tails.draw_mixture(keys[2], t) if tails.heavy else self.measured.mixture
+        mixture, run_mixture = self.measured.mixture, self.measured.run_mixture
+        if self.noise.tails.heavy:
+            mixture = self.noise.tails.draw_mixture(keys[2], t)
+        if self.noise.heavy_runs:
+            t = weights[self.measured.drift.shape[1] :] / jnp.sqrt(run_mixture)
+            run_mixture = self.noise.run_tails.draw_mixture(keys[3], t)
+        return weights, path, jnp.concatenate([mixture, run_mixture])
 
     def mean_weights(self, value: jax.Array) -> jax.Array:
         """Mean of the weights `(k,)` given ln losses."""
@@ -132,15 +143,22 @@ class LogLoss:
         return _half_solve(root, _half_solve(root, b), transposed=True)
 
     def expected_mixture(self, value: jax.Array) -> jax.Array:
-        """Expected lambda of each row given ln losses, `(row,)`.
+        """Expected lambda of each row, and of each run's effect, given ln losses, `(row + run,)`.
 
         The E-step of the Student-t (Lange et al. 1989, eq. 3).
         """
         z, W, _ = self._whitened(value)
         root, _ = self._weights_given(value)
-        residual = z - W @ self.mean_weights(value)
-        leverage = jnp.sum(_half_solve(root, W.T) ** 2, axis=0)
-        return self.noise.tails.expected_mixture((residual**2 + leverage) / self.measured.mixture)
+        weights, noise, pieces = self.mean_weights(value), self.noise, self.measured.drift.shape[1]
+        mixture, run_mixture = self.measured.mixture, self.measured.run_mixture
+        if noise.tails.heavy:
+            leverage = jnp.sum(_half_solve(root, W.T) ** 2, axis=0)
+            mixture = noise.tails.expected_mixture(((z - W @ weights) ** 2 + leverage) / mixture)
+        if noise.heavy_runs:
+            variance = jnp.sum(_half_solve(root, jnp.eye(len(weights))) ** 2, axis=0)
+            t2 = (weights**2 + variance)[pieces:] / run_mixture
+            run_mixture = noise.run_tails.expected_mixture(t2)
+        return jnp.concatenate([mixture, run_mixture])
 
     def _independent(self, value: jax.Array) -> jax.Array:
         """Log density of the independent part, `(row,)`.

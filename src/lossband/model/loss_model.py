@@ -51,15 +51,16 @@ class LossModel:
         drift = (
             jnp.zeros(pieces) if self.drift is None else self.drift.reach(self.drift.sample_scales(), pieces)
         )
-        reach = jnp.concatenate([drift, jnp.full(slots, scales.get("sigma_run", 0.0))])
+        effect = jnp.full(slots, scales.get("sigma_run", 0.0)) / jnp.sqrt(measured.run_mixture)
+        reach = jnp.concatenate([drift, effect])
         location = self.law.loss_scale.of_law(curve, jnp)
         about = self.noise, scales, measured, self.known_errors, self.climbing or None
         return Likelihood(location, reach, *about)
 
     @property
     def heavy_tailed(self) -> bool:
-        """Whether the noise is a scale mixture of normals."""
-        return self.noise.tails.heavy
+        """Whether the noise, or the run effects, are a scale mixture of normals."""
+        return self.noise.tails.heavy or self.noise.heavy_runs
 
     @property
     def integrates(self) -> bool:

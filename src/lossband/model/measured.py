@@ -36,10 +36,16 @@ class Measured:
     gap: Array  # ln time since the row before it in the run; FAR at the first
     mixture: Array  # lambda: precision of the row over the typical one, the Student-t's scale mixture
     drift: Array  # (row, k) the drift's basis, see drift.py
+    run_mixture: Array  # (run,) the same of each run's effect
     effect: Array  # (row, run) 1 for the row's run; no columns for a model without run effects
     gram: Array  # (k + run, k + run) loadings' mixture-weighted inner products
     axes: Array  # (k, k) the Gram matrix's eigenvectors, in columns, and
     lengths: Array  # (k,) its eigenvalues; without run effects, where they save a factorisation at each step
+
+    @property
+    def mixtures(self) -> jax.Array:
+        """The mixtures of the rows and of the runs after them, `(row + run,)`."""
+        return jnp.concatenate([self.mixture, self.run_mixture])
 
     @property
     def loadings(self) -> jax.Array:
@@ -92,6 +98,7 @@ def measured_of(
         gap=pad(gap, FAR),
         mixture=np.ones(size),
         drift=pad(drift),
+        run_mixture=np.ones(runs),
         effect=pad(np.eye(runs)[code] if runs else np.zeros((rows, 0))),
         gram=np.zeros((drift.shape[1] + runs,) * 2),
         axes=np.eye(drift.shape[1]),
@@ -99,11 +106,12 @@ def measured_of(
     )
 
 
-def weigh(measured: Measured, mixture: Array) -> Measured:
-    """`Measured` with this mixture, and all that a likelihood reads of it and of the rows."""
+def weigh(measured: Measured, mixtures: Array) -> Measured:
+    """`Measured` with these `mixtures`, and all that a likelihood reads of them and of the rows."""
+    mixture, run_mixture = jnp.split(mixtures, [len(measured.mask)])
     loadings = measured.loadings
     gram = ((measured.mask * mixture)[:, None] * loadings).T @ loadings
-    weighed = replace(measured, mixture=mixture, gram=gram)
+    weighed = replace(measured, mixture=mixture, run_mixture=run_mixture, gram=gram)
     if measured.effect.shape[1]:
         return weighed
     lengths, axes = jnp.linalg.eigh(gram, symmetrize_input=False)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .._arguments import flag, number
 from .._lazy import dist, numpyro
 from ..errors import InputError, nearest
-from .tails import NOISES, StudentT, Tails
+from .tails import NOISES, Normal, StudentT, Tails
 
 if TYPE_CHECKING:
     import jax
@@ -39,12 +39,13 @@ class Noise:
 
     tails: of one measurement's scatter: "student-t" (4 degrees of freedom), "normal", or a `Tails` of your
         own.
-    run: a normal effect of each run, shared by its rows.
+    run: an effect of each run, shared by its rows.
     ou: autocorrelation along a run, exponential in ln tokens (continuous-time AR(1)).
     sigma: median of the scatter's prior, as a share of the spread of the training ln losses. Next to nothing,
         such as 1e-6, leaves the known errors `loss_se` as all the scatter there is: the means of
         `lossband.thin` need that.
     width: standard deviation of ln of that share in its prior.
+    run_tails: of the run effects: "normal", or "student-t" where single runs went wrong in all their rows.
 
     Example:
         >>> import lossband as lb
@@ -57,14 +58,26 @@ class Noise:
     ou: bool = False
     sigma: float = 0.03
     width: float = 1.2
+    run_tails: Tails = Normal()
 
     def __post_init__(self) -> None:
         """Take the tails by their name too."""
-        object.__setattr__(self, "tails", find_tails(self.tails))
+        for name in ("tails", "run_tails"):
+            object.__setattr__(self, name, find_tails(getattr(self, name)))
+        if not self.run_tails.gaussian:
+            raise InputError(
+                f"run_tails= got {self.run_tails.name!r}, which is no scale mixture of normals.",
+                f"Run effects are integrated out: take one of {', '.join(NOISES)}.",
+            )
         for name in ("run", "ou"):
             object.__setattr__(self, name, flag(name, getattr(self, name)))
         sigma = number("sigma", self.sigma, "a share above 0", "Leave it out for 0.03.", above=0)
         object.__setattr__(self, "sigma", sigma)
+
+    @property
+    def heavy_runs(self) -> bool:
+        """Whether run effects are a scale mixture of normals."""
+        return self.run and self.run_tails.heavy
 
     def scales(self, spread: Array | float) -> dict[str, jax.Array]:
         """Sample the scales, all shares of `spread`, the standard deviation of the training ln losses.

@@ -68,6 +68,10 @@ class Tails(abc.ABC):
         """
         return jnp.ones_like(t)
 
+    def new_mixture(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Draws of lambda of what is not measured yet; ones where it does not vary."""
+        return np.ones(shape)
+
     def expected_mixture(self, t2: jax.Array) -> jax.Array:
         """Expected lambda given the squared scatter over its scale, same shape as `t2`."""
         return jnp.ones_like(t2)
@@ -127,6 +131,10 @@ class StudentT(Tails):
         gamma = jnp.sum(jax.random.exponential(keys[0], (2, *t.shape)), axis=0)
         gamma = gamma + jax.random.normal(keys[1], t.shape) ** 2 / 2
         return gamma / ((self.nu + t**2) / 2)
+
+    def new_mixture(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Draws of lambda of what is not measured yet: Gamma(nu / 2, nu / 2)."""
+        return generator.gamma(self.nu / 2, 2 / self.nu, shape)
 
     def expected_mixture(self, t2: jax.Array) -> jax.Array:
         """Expected lambda given the squared scatter over its scale: the E-step of Lange et al. 1989, eq.

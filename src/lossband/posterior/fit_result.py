@@ -159,7 +159,8 @@ class Fit:
     def record(self) -> dict[str, Any]:
         """What makes the fit again from its draws: names, priors, the data's hash."""
         problem, model = self.problem, self.problem.model
-        noise = {**vars(model.noise), "tails": [model.noise.tails.name, repr(model.noise.tails)]}
+        tails = {name: getattr(model.noise, name) for name in ("tails", "run_tails")}
+        noise = vars(model.noise) | {name: [each.name, repr(each)] for name, each in tails.items()}
         joint = model.law.curve if isinstance(model.law.curve, PerRecipe) else None
         law = joint.base if joint else model.law
         return {

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from .._arguments import one_of
-from .._store import stored
+from .._store import storable, stored
 from ..model.tails import NOISES
-from ..runs.arrays import Runs, double, runs_of, size_class
+from ..runs.arrays import Runs, Unit, double, runs_of, size_class
 from .autocorrelation import ou_draws, ou_moments
 
 if TYPE_CHECKING:
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from ..laws import Law
     from ..model.noise import Noise
     from ..model.problem import Problem
-    from ..runs.arrays import Unit
 
 
 Kind = Literal["mean", "run", "observation"]
 KINDS: tuple[Kind, ...] = ("mean", "run", "observation")
 BATCH = 64  # draws whose curves are held at once: bounds the memory of a long table
+
+for _kind in (Runs, Unit):
+    storable(_kind)
+
 
 NOTHING = np.zeros((0, 0)), np.zeros((0, 0))  # weights and effects of draws that only the law is asked of
 
@@ -114,9 +117,10 @@ def draw_paired(
     with double():
         curves = np.asarray(_paired_curves(law)(runs_of(new, problem.unit, pad_to=size), sites))[:count]
     log_loss = scale.of_law(curves) + drift_draws(problem, draws, new, paired=True)
-    fresh = np.random.default_rng([*np.atleast_1d(draws.seed), *b"paired", stream]).standard_normal(count)
+    generator = np.random.default_rng([*np.atleast_1d(draws.seed), *b"paired", stream])
+    fresh = generator.standard_normal(count)
     if kind != "mean" and problem.model.noise.run:
-        log_loss = log_loss + draws.sites["sigma_run"] * fresh
+        log_loss = log_loss + _new_run_scale(problem, draws, generator, 1)[:, 0] * fresh
     if kind == "observation":
         own = replace(draws, seed=(*np.atleast_1d(draws.seed), stream))
         log_loss = log_loss + _noise(problem, own, new.iloc[:1])[:, 0]
@@ -183,12 +187,19 @@ def _run_effects(problem: Problem, draws: Draws, new: pd.DataFrame) -> np.ndarra
         return 0.0
     known = {name: slot for slot, name in enumerate(problem.run_names)}
     code, names = pd.factorize(new["run"])
-    fresh = _generator(draws, "run").standard_normal((len(draws.weights), len(names)))
-    effects = draws.sites["sigma_run"][:, None] * fresh
+    generator = _generator(draws, "run")
+    fresh = generator.standard_normal((len(draws.weights), len(names)))
+    effects = _new_run_scale(problem, draws, generator, len(names)) * fresh
     for column, name in enumerate(names):
         if name in known:
             effects[:, column] = draws.effects[:, known[name]]
     return effects[:, code]
+
+
+def _new_run_scale(problem: Problem, draws: Draws, generator: np.random.Generator, count: int) -> np.ndarray:
+    """Standard deviations of the effects of new runs, `(sample, run)`: heavy tails' mixture is drawn."""
+    mixture = problem.model.noise.run_tails.new_mixture(generator, (len(draws.weights), count))
+    return draws.sites["sigma_run"][:, None] / np.sqrt(mixture)
 
 
 def _noise(problem: Problem, draws: Draws, new: pd.DataFrame) -> np.ndarray:
@@ -255,7 +266,8 @@ def _run_moments(
     slot = {name: i for i, name in enumerate(problem.run_names)}
     known = new["run"].isin(slot).to_numpy()
     column = [slot.get(name, 0) for name in new["run"]]
-    return known * draws.effects[:, column], ~known * draws.sites["sigma_run"][:, None] ** 2
+    spread = _new_run_scale(problem, draws, _generator(draws, "run density"), len(new))
+    return known * draws.effects[:, column], ~known * spread**2
 
 
 @functools.cache

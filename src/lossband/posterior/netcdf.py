@@ -173,16 +173,19 @@ def _posed_again(
 
 def _noise_of(path: str | os.PathLike[str], record: Mapping[str, Any], given: NoiseLike | None) -> Noise:
     """The noise that was fitted: its tails found by their name, or given and checked against the record."""
-    name, form = record["tails"]
-    tails = find_noise(given).tails if given is not None else NOISES.get(name)
-    if repr(tails) != form:
-        raise InputError(
-            f"{path} holds the noise {form}, not {tails!r}."
-            if tails
-            else f"{path} holds the noise {name!r}, which is not one of lossband's.",
-            "Pass the tails that it was fitted with: lossband.load(path, noise=your_tails).",
-        )
-    return Noise(**{**record, "tails": tails})
+    found = {}
+    for part in {"tails", "run_tails"} & set(record):  # files before run effects had tails name one
+        name, form = record[part]
+        tails = getattr(find_noise(given), part) if given is not None else NOISES.get(name)
+        if repr(tails) != form:
+            raise InputError(
+                f"{path} holds the noise {form}, not {tails!r}."
+                if tails
+                else f"{path} holds the noise {name!r}, which is not one of lossband's.",
+                "Pass the tails that it was fitted with: lossband.load(path, noise=your_tails).",
+            )
+        found[part] = tails
+    return Noise(**{**record, **found})
 
 
 def _drift_of(
