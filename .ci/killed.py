@@ -2,8 +2,8 @@
 
     uv run python .ci/killed.py [times]
 
-A child fits tables into a folder and then saves one posterior over and over, until it is killed at a random
-moment. After each death every file must load whole, and those that were there must still be there. At the end
+A child fits tables into a folder and then saves one posterior over and over; every other time it is killed at a
+random moment from its start, else while it saves. After each death every file must load whole, and those that were there must still be there. At the end
 the fits are completed and must predict bit for bit what an undisturbed job gives.
 """
 
@@ -57,13 +57,14 @@ def main(times):
     random.seed(0)
     with tempfile.TemporaryDirectory() as name:
         folder, known, fitting, saving = Path(name), set(), 0, 0
-        for _ in range(times):
+        for turn in range(times):
             command = [sys.executable, __file__, "child", name]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert process.stdout.readline() == "begun\n"
-            time.sleep(random.uniform(0.5, 4))
+            ended = process.stdout.readline() if turn % 2 else ""
+            time.sleep(random.uniform(0, 1) if turn % 2 else random.uniform(0.5, 4))
             process.send_signal(signal.SIGKILL)
-            ended = process.communicate()[0]
+            ended += process.communicate()[0]
             fitting, saving = fitting + (ended == ""), saving + (ended != "")
             found = whole(folder)
             assert known <= found, f"lost: {known - found}"

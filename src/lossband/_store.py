@@ -7,6 +7,7 @@ the devices, and the arguments' shapes. Whatever changes one of them misses, and
 
 from __future__ import annotations
 
+import collections
 import functools
 import importlib.util
 import os
@@ -52,7 +53,7 @@ def stored(
         static: names of the static arguments.
     """
     jitted = jax.jit(function, static_argnames=static)
-    ready = {}
+    ready, making = {}, collections.defaultdict(threading.Lock)
     # what JAX writes programs with
     shelf = folder() if identity is not None and importlib.util.find_spec("flatbuffers") else None
 
@@ -61,16 +62,20 @@ def stored(
         form = structure, tuple((np.shape(leaf), leaf.dtype) for leaf in leaves), tuple(sorted(fixed.items()))
         if form in ready:
             return ready[form](*arguments)
-        with TRACING:  # of several threads one compiles, and the others wait for it
-            if form not in ready:
+        with making[form]:  # of several threads one makes a program, and the others wait for it
+            if form in ready:
+                return ready[form](*arguments)
+            with TRACING:
                 spare_memory_maps()
                 program = functools.partial(jitted, **fixed)
-                if shelf is not None and identity is not None:
-                    whose = f"{function.__qualname__} {identity}"
-                    program = jax.jit(_kept(shelf, whose, jitted, arguments, fixed).call)
-                result, ready[form] = program(*arguments), program
-                return result
-        return ready[form](*arguments)
+                if shelf is None or identity is None:
+                    result, ready[form] = program(*arguments), program
+                    return result
+                whose = f"{function.__qualname__} {identity}"
+                program = jax.jit(_kept(shelf, whose, jitted, arguments, fixed).call)
+            # nothing is left to trace: it is compiled beside the programs of other threads
+            result, ready[form] = program(*arguments), program
+            return result
 
     return call
 
