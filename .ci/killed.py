@@ -2,9 +2,10 @@
 
     uv run python .ci/killed.py [times]
 
-A child fits tables into a folder and then saves one posterior over and over; every other time it is killed at a
-random moment from its start, else while it saves. After each death every file must load whole, and those that were there must still be there. At the end
-the fits are completed and must predict bit for bit what an undisturbed job gives.
+A child fits tables into a folder and then saves one posterior over and over. Every other time it is killed
+at a random moment from its start, else while it saves. After each death every file must load whole, and those
+that were there must still be there. At the end the fits are completed and must predict bit for bit what an
+undisturbed job gives.
 """
 
 import random

@@ -63,7 +63,11 @@ class Ahead(Forecast):
 
         Points need the inputs of the fit.
         """
-        return self.posterior.draws(self.ahead if new is None else new, kind=kind, columns=columns)
+        return super().draws(self.ahead if new is None else new, kind=kind, columns=columns)
+
+    def samples(self, rows: NewRows, kind: Kind) -> np.ndarray:
+        """Draws of the loss at rows that are read already, `(sample, row)`: see `draws`."""
+        return self.posterior.samples(rows, kind)
 
     def curve(self, *, kind: Kind = "observation", levels: Sequence[float] = LEVELS) -> pd.DataFrame:
         """The band from now to the end, a frame with a row a point of `ahead`."""

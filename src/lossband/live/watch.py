@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    import xarray
-
     from ..inference.sampler import Method
     from ..model.drift import DriftLike
     from ..plot.style import Axes
@@ -148,23 +146,17 @@ class Outlook(Ahead):
         sound = all(each.posterior.health.ok for each in (self, *self.others))
         return sound and not any(note.code == "rising-run" for note in self.notes)
 
-    def draws(
-        self,
-        new: RunsLike | NewRows | None = None,
-        *,
-        kind: Kind = "observation",
-        columns: Mapping[str, str] | None = None,
-    ) -> xarray.DataArray:
-        """Draws of the loss at points of this run, (sample, row); by default along `ahead`.
+    def samples(self, rows: NewRows, kind: Kind) -> np.ndarray:
+        """Draws of the loss at rows that are read already, `(sample, row)`.
 
-        Points need the inputs of the fit; where the schedule is not known, each it may follow has a part.
+        Where the schedule is not known, each that it may follow has a part.
         """
-        own = super().draws(new, kind=kind, columns=columns)
+        own = super().samples(rows, kind)
         if not self.others:
             return own
-        rows = self.ahead if new is None else NewRows.of(new, columns).checked(self.problem)
-        parts = [each.posterior.draws(each.areas_at(rows), kind=kind) for each in self.others]
-        return own.copy(data=shuffled([part.to_numpy() for part in (own, *parts)]))
+        table = rows.checked(self.problem)
+        parts = [each.posterior.samples(NewRows.of(each.areas_at(table)), kind) for each in self.others]
+        return shuffled([own, *parts])
 
     def areas_at(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Rows of the clock with the areas that this run's learning rate has there."""

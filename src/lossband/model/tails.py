@@ -118,8 +118,13 @@ class StudentT(Tails):
         return lax.scan(add, nothing, LOG_MIXTURE)[0]
 
     def draw(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        """Draws of the given shape, with scale 1."""
-        return jax.random.t(key, self.nu, shape)
+        """Draws of the given shape, with scale 1: of the mixture, Gamma(2, 2), and a normal given it.
+
+        Gamma(2) is the sum of two exponentials, which compiles and runs faster than any rejection.
+        """
+        keys = jax.random.split(key)
+        gamma = jnp.sum(jax.random.exponential(keys[0], (2, *shape)), axis=0)
+        return jax.random.normal(keys[1], shape) * jnp.sqrt(self.nu / 2 / gamma)
 
     def draw_mixture(self, key: jax.Array, t: jax.Array) -> jax.Array:
         """Draws of lambda given the scatter over its scale.

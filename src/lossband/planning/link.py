@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Unpack
 
-    import xarray
-
     from ..inference.options import LinkOptions
     from ..model.problem import Problem
     from ..plot.style import Axes
@@ -57,6 +55,7 @@ class Link(Forecast):
 
     first: Posterior
     second: Posterior
+    unit = "metric"
 
     @property
     def problem(self) -> Problem:
@@ -68,21 +67,12 @@ class Link(Forecast):
         """The worse of the two fits'."""
         return worst([self.first.health, self.second.health])
 
-    def draws(
-        self, new: RunsLike | NewRows, *, kind: Kind = "observation", columns: Mapping[str, str] | None = None
-    ) -> xarray.DataArray:
-        """Draws of the metric at new rows, as an xarray of dimensions (sample, row).
+    def samples(self, rows: NewRows, kind: Kind) -> np.ndarray:
+        """Draws of the metric at rows that are read already, `(sample, row)`; `kind` is that of both steps.
 
         Each draw of the loss goes through one draw of the sigmoid: they hold the uncertainty of both.
-
-        Args:
-            new: rows of the inputs of the loss's law, as in `Posterior.draws`.
-            kind: "mean", "run" or "observation", of both steps.
-            columns: the user's column names.
         """
-        import xarray
-
-        losses = self.first.draws(new, kind=kind, columns=columns).to_numpy()
+        losses = self.first.samples(rows, kind)
         count = self.second.sites["sigma"].size
         # chains follow one another: an even choice is of all chains
         losses = losses[np.linspace(0, len(losses) - 1, count).round().astype(int)]
@@ -94,8 +84,7 @@ class Link(Forecast):
             ]
             return np.stack(each, axis=1)
 
-        drawn = self.second.assembled(of_one, pd.DataFrame(losses))
-        return xarray.DataArray(drawn, dims=("sample", "row"), name="metric", attrs={"kind": kind})
+        return self.second.assembled(of_one, pd.DataFrame(losses))
 
     def predict(
         self,
@@ -139,7 +128,7 @@ class Link(Forecast):
 
     def _notes(self, rows: NewRows) -> list[Note]:
         seen = -np.log(self.second.problem.frame[INPUT].to_numpy())
-        losses = self.first.draws(rows, kind="mean").to_numpy()
+        losses = self.first.samples(rows, "mean")
         beyond = ((losses < seen.min()) | (losses > seen.max())).mean(0) > BEYOND
         if not beyond.any():
             return []

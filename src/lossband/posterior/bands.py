@@ -121,18 +121,41 @@ def gaps(
 class Forecast(abc.ABC):
     """What can be asked of whatever draws losses at new rows.
 
-    A subclass has `draws` and `problem`, which says what the inputs are and how far a row is from the
+    A subclass has `samples` and `problem`, which says what the inputs are and how far a row is from the
     training rows.
+
+    unit: what is drawn: "loss", or "metric".
     """
 
     problem: Problem
     health: Health
+    unit = "loss"
 
     @abc.abstractmethod
+    def samples(self, rows: NewRows, kind: Kind) -> np.ndarray:
+        """What `draws` holds, as a plain array `(sample, row)`, at rows that are read already."""
+
     def draws(
         self, new: RunsLike | NewRows, *, kind: Kind = "observation", columns: Mapping[str, str] | None = None
     ) -> xarray.DataArray:
-        """Draws of the loss at new rows, an xarray of dimensions (sample, row), in the training unit."""
+        """Draws of the loss at new rows, as an xarray of dimensions (sample, row), in the training unit.
+
+        Args:
+            new: a frame or CSV with the law's inputs.
+            kind: "mean", "run" or "observation": see `predict`.
+            columns: the user's column names, {"N": "params"}.
+
+        Example:
+            >>> import lossband as lb
+            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
+            >>> post = lb.fit(runs, "chinchilla", method="laplace")
+            >>> losses = post.draws({"params": 1e7, "tokens": 1e9})
+            >>> median = float(losses.median("sample")[0])
+        """
+        import xarray
+
+        drawn = self.samples(self._new(new, columns), kind)
+        return xarray.DataArray(drawn, dims=("sample", "row"), name=self.unit, attrs={"kind": kind})
 
     def predict(
         self,
@@ -160,7 +183,7 @@ class Forecast(abc.ABC):
             >>> low, high = band["lo_90"], band["hi_90"]
         """
         levels, rows = levels_of(levels), self._new(new, columns)
-        losses = self.draws(rows, kind=kind).to_numpy()
+        losses = self.samples(rows, kind)
         band = summarise(self.problem, rows.checked(self.problem), losses, kind=kind, levels=levels)
         band.attrs["ok"] &= self.health.ok
         return band
@@ -193,7 +216,7 @@ class Forecast(abc.ABC):
         """
         level, keys, rows = level_of(level), names_of(by, "by"), self._new(real, columns)
         measured = self._measured(rows, keys)
-        predicted, observed = (self.draws(rows, kind=each).to_numpy() for each in (kind, "observation"))
+        predicted, observed = (self.samples(rows, each) for each in (kind, "observation"))
         return gaps(measured, predicted, observed, by=keys, level=level)
 
     def _new(self, new: RunsLike | NewRows, columns: Mapping[str, str] | None) -> NewRows:
@@ -228,10 +251,10 @@ class Forecast(abc.ABC):
         """
         expected = "a loss, or one for each row"
         bounds = [number("below", each, expected, "Give one: below=2.3.") for each in items(below)]
-        losses = self.draws(new, kind=kind, columns=columns)
-        if len(bounds) not in (1, losses.sizes["row"]):
+        losses = self.samples(self._new(new, columns), kind)
+        if len(bounds) not in (1, losses.shape[1]):
             raise InputError(
-                f"below= has {len(bounds)} losses for {losses.sizes['row']} rows; expected {expected}.",
+                f"below= has {len(bounds)} losses for {losses.shape[1]} rows; expected {expected}.",
                 "Give one: below=2.3.",
             )
-        return (losses < (bounds[0] if len(bounds) == 1 else np.array(bounds))).mean("sample").to_numpy()
+        return (losses < np.array(bounds)).mean(axis=0)

@@ -11,9 +11,8 @@ from scipy.special import bdtr, fdtrc  # of scipy.stats, which would take a seco
 
 from ..errors import Note, listed
 from ..model.problem import Problem
-from ..runs.arrays import double
 from .clouds import two_clouds
-from .forecast import NOTHING, Draws, law_losses
+from .forecast import NOTHING, Draws, law_losses, unit_scatter
 from .surface import log_inputs, smooth_residuals
 
 MAX_ROWS = 500  # of which pairs are compared
@@ -162,15 +161,12 @@ def misfit(problem: Problem, sites: Mapping[str, np.ndarray], residual: np.ndarr
 
 def _inside(problem: Problem, sites: Mapping[str, np.ndarray], residual: np.ndarray) -> np.ndarray:
     """Whether each row lies inside its own 90 % band, `(row,)`."""
-    import jax
-
     rng = np.random.default_rng(0)
-    with double():
-        unit = problem.model.noise.tails.draw(jax.random.key(0), residual.shape)
+    unit = unit_scatter(problem.model.noise.tails, 0, residual.shape)
     frame = problem.frame
     known = problem.scale.error(frame["loss_se"], frame["loss"]) if "loss_se" in frame else 0.0
     normal = np.sqrt(np.square(np.asarray(known)) + np.square(sites.get("sigma_ou", np.zeros(1)))[:, None])
-    noise = sites["sigma"][:, None] * np.asarray(unit) + normal * rng.standard_normal(residual.shape)
+    noise = sites["sigma"][:, None] * unit + normal * rng.standard_normal(residual.shape)
     return np.abs((noise < residual).mean(0) - 0.5) < 0.45
 
 

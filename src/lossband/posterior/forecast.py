@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..laws import Law
     from ..model.noise import Noise
     from ..model.problem import Problem
+    from ..model.tails import Tails
 
 
 Kind = Literal["mean", "run", "observation"]
@@ -205,14 +207,32 @@ def _new_run_scale(problem: Problem, draws: Draws, generator: np.random.Generato
 def _noise(problem: Problem, draws: Draws, new: pd.DataFrame) -> np.ndarray:
     """Measurement noise on ln loss at new rows, `(sample, row)`."""
     noise, generator = problem.model.noise, _generator(draws, "noise")
-    with double():
-        keys = jax.random.split(jax.random.key(generator.integers(2**62)))
-        count = len(draws) * len(new)
-        unit = np.asarray(noise.tails.draw(keys[0], (size_class(count),)))[:count]  # few shapes to compile
-        scatter = draws.sites["sigma"][:, None] * unit.reshape(len(draws), len(new))
+    unit = unit_scatter(noise.tails, int(generator.integers(2**62)), (len(draws), len(new)))
+    scatter = draws.sites["sigma"][:, None] * unit
     if noise.ou:
         scatter += ou_draws(problem.frame, draws.sites, draws.path, new, generator)
     return scatter
+
+
+def unit_scatter(tails: Tails, seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Draws of tails of scale 1, of any shape: programs are made for few."""
+    count = math.prod(shape)
+    with double():
+        drawn = _scatter(tails)(np.int64(seed), count=size_class(count))
+    return np.asarray(drawn)[:count].reshape(shape)
+
+
+@functools.cache
+def _scatter(tails: Tails) -> Callable[..., jax.Array]:
+    def scatter(seed: jax.Array, count: int) -> jax.Array:
+        return tails.draw(jax.random.key(seed), (count,))
+
+    return stored(scatter, _known(tails), static=("count",))
+
+
+def _known(tails: Tails) -> str | None:
+    """Text that tells the package's own tails apart; None for any other, of which programs are not kept."""
+    return repr(tails) if NOISES.get(tails.name) == tails else None
 
 
 def log_densities(
@@ -273,12 +293,11 @@ def _run_moments(
 @functools.cache
 def _density(noise: Noise) -> Callable[..., jax.Array]:
     tails = noise.tails
-    ours = NOISES.get(tails.name) == tails
 
     def density(residual: jax.Array, scale: jax.Array, variance: jax.Array) -> jax.Array:
         return tails.log_density_plus_normal(residual, scale, variance)
 
-    return stored(density, repr(tails) if ours else None)
+    return stored(density, _known(tails))
 
 
 def _generator(draws: Draws, purpose: str) -> np.random.Generator:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .._arguments import flag, level_of, mapping, one_of
+from .._arguments import flag, level_of, mapping
 from .._html import notebook
 from ..errors import InputError, listed
 from ..model.problem import NewRows, coefficients, widest
 from .bands import Forecast
 from .fit_result import Fit
-from .forecast import KINDS, draw_losses
+from .forecast import draw_losses
 from .health import worst
 from .tables import Table, table
 
@@ -189,31 +189,11 @@ class Posterior(Forecast):
             )
         return table(pd.concat(tables, names=["fit", "site"]), health=f"{self.health}\n{cite}.")
 
-    def draws(
-        self, new: RunsLike | NewRows, *, kind: Kind = "observation", columns: Mapping[str, str] | None = None
-    ) -> xarray.DataArray:
-        """Draws of the loss at new rows, as an xarray of dimensions (sample, row), in the training unit.
-
-        Args:
-            new: a frame or CSV with the law's inputs.
-            kind: "mean", "run" or "observation": see `predict`.
-            columns: the user's column names, {"N": "params"}.
-
-        Example:
-            >>> import lossband as lb
-            >>> runs = lb.load_dataset("looped").query("loops == 4")[::20]
-            >>> post = lb.fit(runs, "chinchilla", method="laplace")
-            >>> losses = post.draws({"params": 1e7, "tokens": 1e9})
-            >>> median = float(losses.median("sample")[0])
-        """
-        import xarray
-
-        one_of("kind", kind, KINDS, "See Posterior.predict.")
-        rows = self._new(new, columns)
-        losses = self.assembled(
+    def samples(self, rows: NewRows, kind: Kind) -> np.ndarray:
+        """Draws of the loss at rows that are read already, `(sample, row)`: see `draws`."""
+        return self.assembled(
             lambda problem, draws: draw_losses(problem, draws, rows.checked(problem), kind=kind)
         )
-        return xarray.DataArray(losses, dims=("sample", "row"), name="loss", attrs={"kind": kind})
 
     def log_score(self, real: RunsLike | NewRows, *, columns: Mapping[str, str] | None = None) -> np.ndarray:
         """Log predictive density of measured losses, `(row,)`, in nats per unit of the loss.

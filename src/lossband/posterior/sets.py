@@ -19,8 +19,6 @@ from .posterior import Posterior
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import xarray
-
     from ..model.problem import Problem
     from ..runs.table import RunsLike
     from .forecast import Kind
@@ -118,22 +116,14 @@ class Macro(Forecast):
         """That of the sets' fit."""
         return self.sets.health
 
-    def draws(
-        self, new: RunsLike | NewRows, *, kind: Kind = "observation", columns: Mapping[str, str] | None = None
-    ) -> xarray.DataArray:
-        """Draws of the mean at new rows, as an xarray of dimensions (sample, row)."""
-        import xarray
-
-        table, total = self._new(new, columns).table, 0.0
+    def samples(self, rows: NewRows, kind: Kind) -> np.ndarray:
+        """Draws of the mean at rows that are read already, `(sample, row)`: see `draws`."""
+        table = rows.table
         long = NewRows(
             pd.concat([table.assign(**{FAMILY: name}) for name in self.weights], ignore_index=True)
         )
-        losses = self.sets.draws(long, kind=kind).to_numpy()
-        for weight, each in zip(
-            self.weights.values(), np.split(losses, len(self.weights), axis=1), strict=True
-        ):
-            total = total + weight * each
-        return xarray.DataArray(total, dims=("sample", "row"), name="loss", attrs={"kind": kind})
+        losses = np.split(self.sets.samples(long, kind), len(self.weights), axis=1)
+        return np.tensordot(list(self.weights.values()), losses, axes=1)
 
     def predict(
         self,
