@@ -76,4 +76,6 @@ def test_numpyro_predicts_from_the_posterior(grid, plain_post):
     ours = np.log(plain_post.draws(grid).to_numpy())[:, order]
     scatter = ours.std(0) / np.sqrt(500)
     assert (np.abs(here.mean(0) - ours.mean(0)) < 6 * scatter).all()
-    np.testing.assert_allclose(here.std(0), ours.std(0), rtol=0.35)
+    # not the standard deviations: a Student-t with 4 degrees of freedom has no fourth moment, so theirs are wild
+    middle = [np.subtract(*np.quantile(each, [0.75, 0.25], axis=0)) for each in (here, ours)]
+    np.testing.assert_allclose(*middle, rtol=0.25)
