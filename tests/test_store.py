@@ -1,11 +1,13 @@
 """The store of programs: what it hits, what it misses, and that it never hands out another program."""
 
 import dataclasses
+import functools
 import json
 import shutil
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -328,3 +330,23 @@ def test_a_process_that_only_loads_a_file_forecasts_by_it(grid, tmp_path, monkey
         assert done.returncode == 0, done.stderr
         median = post.predict({"params": 1e9, "tokens": 1e10})["median"][0]
         assert float(done.stdout) == pytest.approx(median, rel=1e-9)
+
+
+def test_two_threads_that_want_one_program_never_wait_for_each_other(shelf):
+    """One may hold the lock of traces, as fits do, and want the program that the other is about to make."""
+    program, calls = traced()
+    wanted = functools.partial(program, np.ones(3, np.float32), factor=2)
+    other = threading.Thread(target=wanted, daemon=True)
+
+    def holding():
+        with store.TRACING:
+            other.start()
+            other.join(0.5)  # it waits for this lock, and must not hold another meanwhile
+            wanted()
+
+    holder = threading.Thread(target=holding, daemon=True)
+    holder.start()
+    holder.join(60)
+    other.join(10)
+    assert not holder.is_alive() and not other.is_alive()
+    assert len(calls) == 1

@@ -7,7 +7,6 @@ the devices, and the arguments' shapes. Whatever changes one of them misses, and
 
 from __future__ import annotations
 
-import collections
 import functools
 import importlib.util
 import os
@@ -53,7 +52,7 @@ def stored(
         static: names of the static arguments.
     """
     jitted = jax.jit(function, static_argnames=static)
-    ready, making = {}, collections.defaultdict(threading.Lock)
+    traced, ready = {}, {}
     # what JAX writes programs with
     shelf = folder() if identity is not None and importlib.util.find_spec("flatbuffers") else None
 
@@ -62,20 +61,19 @@ def stored(
         form = structure, tuple((np.shape(leaf), leaf.dtype) for leaf in leaves), tuple(sorted(fixed.items()))
         if form in ready:
             return ready[form](*arguments)
-        with making[form]:  # of several threads one makes a program, and the others wait for it
-            if form in ready:
-                return ready[form](*arguments)
-            with TRACING:
+        with TRACING:  # of several threads one traces, and the others wait for it
+            if form not in traced:
                 spare_memory_maps()
                 program = functools.partial(jitted, **fixed)
                 if shelf is None or identity is None:
                     result, ready[form] = program(*arguments), program
                     return result
                 whose = f"{function.__qualname__} {identity}"
-                program = jax.jit(_kept(shelf, whose, jitted, arguments, fixed).call)
-            # nothing is left to trace: it is compiled beside the programs of other threads
+                traced[form] = jax.jit(_kept(shelf, whose, jitted, arguments, fixed).call), threading.Lock()
+        program, compiling = traced[form]
+        with compiling:  # never waits for TRACING, which another thread may hold while it waits here
             result, ready[form] = program(*arguments), program
-            return result
+        return result
 
     return call
 
