@@ -21,7 +21,6 @@ from .._store import identity_of, storable, stored
 from ..model.drift import Drift
 from ..model.measured import Measured
 from ..model.noise import Noise
-from ..model.tails import NOISES
 from ..runs.arrays import Runs, Unit, double
 from . import laplace
 from .breadth import Breadth
@@ -185,8 +184,7 @@ def computed(model: LossModel, size: Size) -> str | None:
     code instead.
     """
     form, shapes = size
-    tails = model.noise.tails, model.noise.run_tails
-    known = all(NOISES.get(each.name) == each for each in tails)
+    known = model.noise.tails.code and model.noise.run_tails.code
     plain = known and type(model.noise) is Noise and type(model.drift) in (Drift, type(None))
     if plain and (code := model.law.code):  # tracing takes longer than sampling
         return digest(code, repr((form, shapes, model.noise, model.drift, model.known_errors)))

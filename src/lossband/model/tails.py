@@ -37,6 +37,11 @@ class Tails(abc.ABC):
     gaussian = False
     heavy = False
 
+    @property
+    def code(self) -> str | None:
+        """Text that identifies tails of the package; None for any others, of which no program is kept."""
+        return repr(self) if NOISES.get(self.name) == self else None
+
     @abc.abstractmethod
     def log_density(self, residual: jax.Array, scale: jax.Array) -> jax.Array:
         """Log density at `residual`, same shape."""

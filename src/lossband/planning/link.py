@@ -14,7 +14,7 @@ from ..errors import InputError, Note, listed
 from ..inference.fit import fit
 from ..laws import LAWS
 from ..model.problem import NewRows
-from ..posterior.bands import LEVELS, Forecast
+from ..posterior.bands import Forecast
 from ..posterior.forecast import draw_paired
 from ..posterior.health import worst
 from ..posterior.posterior import Posterior
@@ -86,20 +86,8 @@ class Link(Forecast):
 
         return self.second.assembled(of_one, pd.DataFrame(losses))
 
-    def predict(
-        self,
-        new: RunsLike | NewRows,
-        *,
-        kind: Kind = "observation",
-        levels: Sequence[float] = LEVELS,
-        columns: Mapping[str, str] | None = None,
-    ) -> pd.DataFrame:
-        """Bands of the metric at new rows: as `Posterior.predict`, in the metric's unit.
-
-        `attrs["notes"]` says where the loss leaves the range that the sigmoid was fitted on.
-        """
-        rows = NewRows.of(new, columns)
-        band = super().predict(rows, kind=kind, levels=levels)
+    def _finished(self, band: pd.DataFrame, rows: NewRows) -> pd.DataFrame:
+        """The bands with notes that say where the loss leaves the range that the sigmoid was fitted on."""
         band.attrs["notes"] += [str(note) for note in self._notes(rows)]
         return band
 

@@ -186,6 +186,10 @@ class Forecast(abc.ABC):
         losses = self.samples(rows, kind)
         band = summarise(self.problem, rows.checked(self.problem), losses, kind=kind, levels=levels)
         band.attrs["ok"] &= self.health.ok
+        return self._finished(band, rows)
+
+    def _finished(self, band: pd.DataFrame, rows: NewRows) -> pd.DataFrame:
+        """The bands as `predict` returns them: what a kind of forecast adds to them, or leaves out."""
         return band
 
     def gap(

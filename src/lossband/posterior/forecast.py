@@ -13,7 +13,6 @@ import pandas as pd
 
 from .._arguments import one_of
 from .._store import storable, stored
-from ..model.tails import NOISES
 from ..runs.arrays import Runs, Unit, double, runs_of, size_class
 from .autocorrelation import ou_draws, ou_moments
 
@@ -227,12 +226,7 @@ def _scatter(tails: Tails) -> Callable[..., jax.Array]:
     def scatter(seed: jax.Array, count: int) -> jax.Array:
         return tails.draw(jax.random.key(seed), (count,))
 
-    return stored(scatter, _known(tails), static=("count",))
-
-
-def _known(tails: Tails) -> str | None:
-    """Text that tells the package's own tails apart; None for any other, of which programs are not kept."""
-    return repr(tails) if NOISES.get(tails.name) == tails else None
+    return stored(scatter, tails.code, static=("count",))
 
 
 def log_densities(
@@ -297,7 +291,7 @@ def _density(noise: Noise) -> Callable[..., jax.Array]:
     def density(residual: jax.Array, scale: jax.Array, variance: jax.Array) -> jax.Array:
         return tails.log_density_plus_normal(residual, scale, variance)
 
-    return stored(density, _known(tails))
+    return stored(density, tails.code)
 
 
 def _generator(draws: Draws, purpose: str) -> np.random.Generator:

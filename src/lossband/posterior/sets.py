@@ -13,7 +13,7 @@ from ..errors import InputError, listed, nearest
 from ..laws.recipe import FAMILY
 from ..model.problem import NewRows
 from ..runs.table import read_runs
-from .bands import LEVELS, Forecast
+from .bands import Forecast
 from .posterior import Posterior
 
 if TYPE_CHECKING:
@@ -43,17 +43,9 @@ class Sets(Posterior):
         """Of the sets, in the order of the forecasts."""
         return sorted(set(self.problem.frame[FAMILY]))
 
-    def predict(
-        self,
-        new: RunsLike | NewRows,
-        *,
-        kind: Kind = "observation",
-        levels: Sequence[float] = LEVELS,
-        columns: Mapping[str, str] | None = None,
-    ) -> pd.DataFrame:
-        """Bands at new rows, one row per set: as `Posterior.predict`, with the set in `metric`."""
-        rows = self._new(new, columns)
-        band = super().predict(rows, kind=kind, levels=levels).drop(columns="recipe")
+    def _finished(self, band: pd.DataFrame, rows: NewRows) -> pd.DataFrame:
+        """The bands with the set of each row in `metric`."""
+        band = band.drop(columns="recipe")
         band.insert(1, SET, rows.table[FAMILY].to_numpy())
         return band
 
@@ -125,17 +117,9 @@ class Macro(Forecast):
         losses = np.split(self.sets.samples(long, kind), len(self.weights), axis=1)
         return np.tensordot(list(self.weights.values()), losses, axes=1)
 
-    def predict(
-        self,
-        new: RunsLike | NewRows,
-        *,
-        kind: Kind = "observation",
-        levels: Sequence[float] = LEVELS,
-        columns: Mapping[str, str] | None = None,
-    ) -> pd.DataFrame:
-        """Bands of the mean at new rows: as `Posterior.predict`."""
-        rows = self._new(new, columns)
-        return super().predict(rows, kind=kind, levels=levels).drop(columns="recipe")
+    def _finished(self, band: pd.DataFrame, rows: NewRows) -> pd.DataFrame:
+        """The bands without the number of the set that the rows stand for."""
+        return band.drop(columns="recipe")
 
     def _new(self, new: RunsLike | NewRows, columns: Mapping[str, str] | None) -> NewRows:
         """The rows once each, as the first set's; `loss` is the mean where every set was measured."""
