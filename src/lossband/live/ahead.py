@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .._arguments import level_of, number
+from ..model.problem import NewRows
 from ..posterior.bands import LEVELS, Forecast, named
 from ..runs.arrays import clock_of
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     import xarray
 
-    from ..model.problem import NewRows, Problem
+    from ..model.problem import Problem
     from ..posterior.forecast import Kind
     from ..posterior.health import Health
     from ..posterior.posterior import Posterior
@@ -97,7 +98,9 @@ class Ahead(Forecast):
         target = self.target if target is None else target
         target = number("target", target, "a loss above 0", "Give one: forecast.reach(3.2).", above=0)
         level = level_of(level)
-        times = crossing(self.draws(kind="run").to_numpy(), self.ahead[self.clock].to_numpy(), target)
+        times = crossing(
+            self.samples(NewRows.of(self.ahead), "run"), self.ahead[self.clock].to_numpy(), target
+        )
         ends = {"median": 0.5, f"lo_{named(level)}": (1 - level) / 2, f"hi_{named(level)}": (1 + level) / 2}
         some = times[np.isfinite(times)]
         found = {"target": target, "prob": len(some) / len(times)}

@@ -12,7 +12,8 @@ import pandas as pd
 from .._arguments import level_of, number, seed_of, whole
 from .._html import notebook
 from ..errors import InputError, Note, listed
-from ..posterior.bands import interval, named
+from ..model.problem import NewRows
+from ..posterior.bands import interval, interval_columns, named
 from ..runs.arrays import clock_of
 from ..runs.schedules import planned
 from ..runs.table import numbers, read_runs
@@ -164,7 +165,7 @@ class RunForecast(Ahead):
             a frame with the clock, `median`, `lo_90`, `hi_90`.
         """
         level = level_of(level)
-        draws = np.log(self.draws(kind=kind).to_numpy())
+        draws = np.log(self.samples(NewRows.of(self.ahead), kind))
         middle = np.median(draws, axis=0)
         below, above = (np.maximum(np.abs(end - middle), 1e-12) for end in interval(draws, 0.5))
         apart = draws - middle
@@ -183,14 +184,13 @@ class RunForecast(Ahead):
         """The final loss, as a mean over the `seeds` runs: `median`, `lo_90`, `hi_90`."""
         level = level_of(level)
         losses = self._final_draws()
-        low, high = interval(losses, level)
-        return pd.Series({"median": np.median(losses), f"lo_{named(level)}": low, f"hi_{named(level)}": high})
+        return pd.Series({"median": np.median(losses), **interval_columns(losses, (level,))})
 
     def _final_draws(self) -> np.ndarray:
         """Draws of the mean final loss of the seeds, each with an effect of its own: `(sample,)`."""
         last = pd.concat([self.ahead.tail(1)] * self.seeds, ignore_index=True)
         last["run"] = [f"{NAME} {i}" for i in range(self.seeds)]
-        return self.posterior.draws(last, kind="run").to_numpy().mean(axis=1)
+        return self.posterior.samples(NewRows.of(last), "run").mean(axis=1)
 
     def spread(self) -> np.ndarray:
         """Draws of the standard deviation between seeds of the final loss, `(sample,)`.
@@ -224,9 +224,9 @@ class RunForecast(Ahead):
         """
         difference = number("difference", difference, "a loss above 0", "For instance .005.", above=0)
         needed = np.ceil(2 * (POWER * self.spread() / difference) ** 2)
-        low, high = np.quantile(needed, [0.05, 0.95], method="inverted_cdf")
         middle = np.quantile(needed, 0.5, method="inverted_cdf")
-        return pd.Series({"median": middle, "lo_90": low, "hi_90": high}).clip(lower=1)
+        ends = interval_columns(needed, (0.9,), method="inverted_cdf")
+        return pd.Series({"median": middle, **ends}).clip(lower=1)
 
     def plot(self, *, ax: Axes | None = None, real: Any = None) -> Axes:
         """Draw the curve with its pointwise bands and the 90 % envelope of the whole curve.

@@ -25,7 +25,7 @@ from .._arguments import items, levels_of, mapping, names_of, number, one_of
 from .._html import notebook
 from ..errors import InputError, Note, listed
 from ..model.problem import NewRows
-from ..posterior.bands import interval, interval_columns, named
+from ..posterior.bands import interval_columns
 from ..posterior.forecast import law_losses
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _summed(posts: list[tuple[Posterior, float]], table: NewRows, kind: str) -> 
 def _losses(post: Posterior, table: NewRows, kind: str) -> np.ndarray:
     """Loss of every candidate in every draw, `(sample, candidate)`."""
     if kind == "observation":
-        return post.draws(table, kind="observation").to_numpy()
+        return post.samples(table, "observation")
     scale = post.problem.scale
     values = post.assembled(lambda problem, draws: law_losses(problem, draws, table.checked(problem)))
     return scale.loss(scale.of_law(values))
@@ -202,12 +202,7 @@ def _described(
     frame = frame.assign(**interval_columns(values, levels))
     near = np.array([_near(rows[name].to_numpy(), regret <= within) for name in over])
     frame = frame.assign(near_lo=near[:, 0], near_hi=near[:, 1])
-    ends = {
-        f"{side}_{named(level)}": end
-        for level in levels
-        for side, end in zip(("lo", "hi"), interval(regret[:, pick], level), strict=True)
-    }
-    about = pd.Series({"mean": expected[pick], **ends})
+    about = pd.Series({"mean": expected[pick], **interval_columns(regret[:, pick], levels)})
     drawn = pd.DataFrame(values, columns=list(over))
     return Optimum(over, at, within, frame, valley, about, drawn, tuple(notes))
 

@@ -14,7 +14,7 @@ from scipy.special import ndtr
 from .._arguments import items, level_of, number, one_of, seed_of
 from .._html import notebook
 from ..errors import InputError, Note
-from ..posterior.bands import interval, named
+from ..posterior.bands import interval_columns
 from .seeds import SPREAD, Seeds, far_seeds, seeds_of, spreads
 
 if TYPE_CHECKING:
@@ -248,9 +248,8 @@ class Better:
 
 
 def _summary(values: np.ndarray, level: float = 0.9, **options: Any) -> pd.Series:
-    low, high = interval(values, level, **options)
-    middle = np.quantile(values, 0.5, **options)
-    return pd.Series({"median": middle, f"lo_{named(level)}": low, f"hi_{named(level)}": high})
+    ends = interval_columns(values, (level,), **options)
+    return pd.Series({"median": np.quantile(values, 0.5, **options), **ends})
 
 
 def _shown(found: pd.Series, form: str) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from .._arguments import levels_of, mapping, number
 from ..errors import InputError, listed
 from ..model.problem import NewRows
-from ..posterior.bands import interval, named
+from ..posterior.bands import interval_columns
 from ..posterior.forecast import law_losses
 
 if TYPE_CHECKING:
@@ -57,11 +57,7 @@ def equivalent_of(
             "Ask of a run nearer to the data.",
         )
     values = np.exp(found[~np.isnan(found)])
-    ends = {
-        f"{side}_{named(level)}": end
-        for level in levels
-        for side, end in zip(("lo", "hi"), interval(values, level), strict=True)
-    }
+    ends = interval_columns(values, levels)
     return pd.Series({"median": np.median(values), **ends, "found": 1 - missed}, name=name)
 
 
