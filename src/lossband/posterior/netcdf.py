@@ -133,7 +133,7 @@ def _opened(path: str | os.PathLike[str]) -> tuple[xarray.DataTree, dict[str, An
     except Exception as error:  # noqa: BLE001 (no HDF5, none of ours, or damaged, which fails in any way)
         raise InputError(
             f"{path} is no lossband posterior, or damaged ({type(error).__name__}).",
-            "Save one with post.save(path).",
+            "Save one with post.save(path); a table of runs is fitted first: lossband.fit(path).",
         ) from None
     if record["format"] != FORMAT:
         wrote = record.get("versions", {}).get("lossband", "unknown")

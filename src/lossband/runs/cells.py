@@ -10,9 +10,13 @@ import pandas as pd
 
 SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}  # 124M, 7B, 1.4T
 PLAIN = ("loss", "loss_se", "lr", "lr_area", "lr_mean")  # no counts: a letter behind these is no unit
+NOWHERE = "No row has one; name the column that does: columns={{'yours': {!r}}}."
 _COUNT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([kmbgt])", re.IGNORECASE)
 _THOUSANDS = re.compile(r"\s*[+-]?\d{1,3}(,\d{3})+(\.\d+)?\s*")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+(e[+-]?\d+)?\s*", re.IGNORECASE)
+_DOTTED = re.compile(r"\s*[+-]?\d{1,3}(\.\d{3}){2,}\s*")  # 10.000.000
+_SPACED = re.compile(r"\s*[+-]?\d{1,3}((\s)\d{3})+(\.\d+)?\s*")  # 10 000 000, whatever the space
+_PERCENT = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*%\s*")
 
 
 def number_of(cell: Any, *, count: bool = True) -> float:
@@ -68,24 +72,56 @@ def labels(column: pd.Series) -> pd.Series:
     return pd.Series([label_of(cell) for cell in column.astype(object)], index=column.index, dtype=object)
 
 
-def how_to_mend(name: str, cell: object) -> tuple[str, str]:
-    """What to do about a cell that is no number: in Python, and in a shell."""
+def how_to_mend(name: str, cell: object, *, others: bool = True) -> tuple[str, str | None]:
+    """What to do about a cell that is no number: in Python, and in a shell.
+
+    Args:
+        name: the column's.
+        cell: the first that is no number.
+        others: whether other rows hold numbers.
+    """
     cells = f"runs[{name!r}]"
+    written = f"{cells} = {cells}.astype(str).str"
     again = (
         "python -c \"import pandas as pd; pd.read_csv('runs.csv', sep=None, engine='python', {})"
         ".to_csv('plain.csv', index=False)\""
     )
-    if isinstance(cell, str) and name not in PLAIN and _THOUSANDS.fullmatch(cell):
+    text, count = cell if isinstance(cell, str) else "", name not in PLAIN
+    if count and _THOUSANDS.fullmatch(text):
         return (
-            f"Drop the commas: {cells} = {cells}.astype(str).str.replace(',', '').astype(float).",
+            f"Drop the commas: {written}.replace(',', '').astype(float).",
             "Write it without commas: " + again.format("thousands=','"),
         )
-    if isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(cell):
+    if _DECIMAL_COMMA.fullmatch(text):
         return (
-            f"Write decimal points: {cells} = {cells}.astype(str).str.replace(',', '.').astype(float).",
+            f"Write decimal points: {written}.replace(',', '.').astype(float).",
             "Write decimal points: " + again.format("decimal=','"),
         )
+    if count and _DOTTED.fullmatch(text):
+        return (
+            f"Drop the dots: {written}.replace('.', '').astype(float).",
+            "Write it without dots: " + again.format(f"thousands='.', dtype={{{name!r}: str}}"),
+        )
+    if count and (spaced := _SPACED.fullmatch(text)):
+        return (
+            f"Drop the spaces: {written}.split().str.join('').astype(float).",
+            "Write it without spaces: " + again.format(f"thousands={ascii(spaced[2])}"),
+        )
+    if _PERCENT.fullmatch(text):
+        return (
+            f"Write fractions: {written}.rstrip(' %').astype(float) / 100.",
+            "Write fractions of one, without the sign.",
+        )
+    if not others:
+        return NOWHERE.format(name), None
     return (
         f"Keep the rows with numbers: runs[pd.to_numeric({cells}, errors='coerce').notna()].",
         "Correct these cells, or delete their rows.",
     )
+
+
+def how_to_fill(name: str, *, others: bool) -> tuple[str, str | None]:
+    """What to do about cells that are empty: in Python, and in a shell; others: some are not."""
+    if not others:
+        return NOWHERE.format(name), None
+    return f"Drop them with runs.dropna(subset=[{name!r}]).", "Fill these cells, or delete their rows."

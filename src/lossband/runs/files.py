@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from .cells import number_of
 
 SEPARATORS = ",;\t|"
 MISSING = {"", "nan", "na", "n/a", "null", "none", "#n/a", "<na>", "-nan"}
@@ -25,6 +26,15 @@ PACKED: dict[bytes, Callable[[bytes], bytes]] = {
     b"\xfd7zXZ\x00": lzma.decompress,
     b"PK\x03\x04": lambda content: _unzipped(content),
 }
+
+
+class NoTableError(ValueError):
+    """Why a text is no table, and what to do about it."""
+
+    def __init__(self, why: str, hint: str) -> None:
+        """Why, and what to do."""
+        super().__init__(why)
+        self.hint = hint
 
 
 def read_file(source: Any, labels: Collection[str] = ()) -> pd.DataFrame:
@@ -68,6 +78,8 @@ def text_of(content: bytes) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
+    if content[:4] == b"\x89HDF":
+        raise NoTableError("it is a netCDF file", "lossband.load reads a saved posterior.")
     if "\0" in text[:1000]:
         raise ValueError("it holds bytes that are no text")
     return text
@@ -138,13 +150,40 @@ def _split(text: str) -> tuple[list[str], list[list[str]]]:
     if not rows:
         raise ValueError("it is empty")
     names, body = [name.strip() for name in rows[0]], rows[1:]
-    longest = max(map(len, body), default=0)
-    if longest == len(names) + 1 and all(len(row) == longest and not row[-1].strip() for row in body):
-        body = [row[:-1] for row in body]  # a separator at the end of every line
+    _refuse_no_header(text, names)
+    while (
+        names
+        and not names[-1]
+        and not any(row[len(names) - 1 :] and row[len(names) - 1].strip() for row in body)
+    ):
+        names.pop()  # separators at the end of every line
+    body = [_without_end(row, len(names)) for row in body]
     for number, row in enumerate(body, start=2):
         if len(row) > len(names):
-            raise ValueError(f"line {number} has {len(row)} cells, and the header {len(names)}")
+            raise NoTableError(
+                f"line {number} has {len(row)} cells, and the header {len(names)}",
+                "Delete what is no table above the header, or mend that line.",
+            )
     return names, [[row[i].strip() if i < len(row) else "" for row in body] for i in range(len(names))]
+
+
+def _without_end(row: list[str], width: int) -> list[str]:
+    """A row without empty cells beyond the header's last name."""
+    while len(row) > width and not row[-1].strip():
+        row = row[:-1]
+    return row
+
+
+def _refuse_no_header(text: str, names: list[str]) -> None:
+    """Refuse what is a page of the web, or a table whose first line is a measurement."""
+    if re.match(r"\s*<(!doctype|html|\?xml)", text, re.IGNORECASE):
+        raise NoTableError("it is a page of the web (HTML or XML)", "Download the file itself.")
+    numbers = [name for name in names if name]
+    if numbers and all(number_of(name) == number_of(name) for name in numbers):
+        raise NoTableError(
+            f"its first line holds numbers ({', '.join(numbers[:4])}) where names are expected",
+            "Write the names of the columns above it, such as params,tokens,loss.",
+        )
 
 
 def _rows(text: str) -> list[list[str]]:
@@ -216,13 +255,15 @@ def _unreadable(name: str, why: object) -> InputError:
     kind = "a Parquet" if re.search(r"\.(parquet|pq)'?$", name) else "a CSV"
     return InputError(
         f"{name} cannot be read as {kind} table: {why}.",
-        "Check the path: it is a CSV, JSON lines or Parquet file, plain or compressed.",
+        getattr(why, "hint", "Check the path: it is a CSV, JSON lines or Parquet file, plain or compressed."),
     )
 
 
 def _unzipped(content: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as packed:
         inside = [each for each in packed.namelist() if not each.endswith("/")]
-        if len(inside) != 1 or "[Content_Types].xml" in inside:
+        if "[Content_Types].xml" in inside:
+            raise NoTableError("it is a workbook", "Save its sheet as CSV.")
+        if len(inside) != 1:
             raise ValueError(f"it holds {len(inside)} files, and one is expected")
         return packed.read(inside[0])

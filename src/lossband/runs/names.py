@@ -133,6 +133,7 @@ LABELS = (
     "experiment_name",
     "run id",
     "run_id",
+    "run_uuid",
     "experiment key",
     "experiment_key",
     "experimentkey",

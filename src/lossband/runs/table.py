@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, Note, close, listed, nearest
-from .cells import dates, floats, how_to_mend, labels
+from .cells import dates, floats, how_to_fill, how_to_mend, labels
 from .files import read_file
 from .frames import frame_of
 from .names import columns_line
@@ -91,6 +91,7 @@ def read_runs(runs: RunsLike, *, columns: Mapping[str, str] | None = None) -> pd
                 f"Use one of {', '.join(VOCABULARY)}, or any other name that your law reads.",
             )
     frame = frame.rename(columns=columns)
+    frame.attrs["yours"] = {ours: mine for mine, ours in columns.items()}  # what hints call a column
     twice = sorted(set(map(str, frame.columns[frame.columns.duplicated()])))
     if twice:
         raise InputError(
@@ -229,29 +230,26 @@ def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False, signed: bool 
             f"{nearest(name, frame.columns)}",
             f"Add it, or name yours: {columns_line(frame.columns, name)}.",
         )
-    column = frame[name]
+    column, yours = frame[name], frame.attrs.get("yours", {}).get(name, name)
     values = floats(column)
     text = values.isna() & column.notna()
     if text.any():
         first = column[text].iloc[0]
         got = column.dtype if dates(column) or column.dtype == bool else repr(first)
-        hint, shell = how_to_mend(name, first)
+        hint, shell = how_to_mend(
+            yours, first, others=bool(values.notna().any()) or not isinstance(first, str)
+        )
         _refuse_rows(name, text, "non-numeric value", f"numbers, got {got}", hint, shell)
     if values.isna().any():
-        _refuse_rows(
-            name,
-            values.isna(),
-            "missing value",
-            "a number in every row",
-            f"Drop them with runs.dropna(subset=[{name!r}]).",
-        )
+        hints = how_to_fill(yours, others=bool(values.notna().any()))
+        _refuse_rows(name, values.isna(), "missing value", "a number in every row", *hints)
     if np.isinf(values).any():
         _refuse_rows(
             name, np.isinf(values), "infinite value", "finite numbers", "Drop the diverged measurements."
         )
     if not signed and ((values < 0).any() or (not zero and (values == 0).any())):
         _refuse_rows(
-            name, values <= 0, "value <= 0", "positive numbers", f"Drop them with runs[runs.{name} > 0]."
+            name, values <= 0, "value <= 0", "positive numbers", f"Drop them with runs[runs[{yours!r}] > 0]."
         )
     size = values.abs()
     far = (size > 0) & ((size < 1e-300) | (size > 1e300))  # a share or a product of these is no float
