@@ -12,6 +12,7 @@ from ..runs.table import VOCABULARY
 from .naming import choose, said, usual_columns
 from .records import Imported, Logs, Points, settled
 
+GREATEST = 1e300  # beyond: databases write their greatest float for infinity
 COUNTERS = ("tokens", "lr", "flops", "step")  # what changes evenly between two logged points
 
 
@@ -52,6 +53,10 @@ def table_of(
     notes += _unused(logs, chosen)
     table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     if table.empty:
+        if not any(series.get(metric) for series in logs.series.values() for metric in chosen):
+            raise InputError(
+                "the export names its columns and holds no losses.", "Export it with its values."
+            )
         raise InputError(
             "none of the logged losses is a number.", "Look at the log: the run diverged from the start."
         )
@@ -78,7 +83,9 @@ def one_run(
 ) -> pd.DataFrame:
     """One run's rows, one per step; points that are no row are reported in `notes`."""
     loss = next(metric for metric, ours in chosen.items() if ours == "loss" and metric in series)
-    points = settled(finite(series[loss], run, notes), run, notes)
+    points = finite(series[loss], run, notes)
+    _refuse_standing(points, run)
+    points = settled(points, run, notes)
     frame = pd.DataFrame(points, columns=[clock, "loss"], dtype=float)
     frame[clock] = whole(frame[clock])
     frame.insert(0, "run", run)
@@ -94,11 +101,28 @@ def one_run(
     return frame
 
 
+def _refuse_standing(points: Points, run: str) -> None:
+    """Refuse points of which most stand at the step of the one before them, with another loss."""
+    pairs = zip(points[1:], points, strict=False)
+    still = sum(step == before and value != loss for (step, value), (before, loss) in pairs)
+    steps = list(dict.fromkeys(step for step, _ in points))
+    if still > len(points) / 2 or (still and len(steps) == 1):
+        raise InputError(
+            f"run {run!r} has {len(points)} losses at {len(steps)} steps ({listed(steps)}): the step stands "
+            "still, or the losses are of several metrics.",
+            "Name the column that counts: columns={'yours': 'step'}; or keep the rows of one metric.",
+        )
+
+
 def finite(points: Points, run: str, notes: list[Note]) -> Points:
-    """The points that are numbers, and a note on the others."""
-    kept = [(step, value) for step, value in points if np.isfinite(value) and np.isfinite(step)]
+    """The points that are numbers, and a note on the others; a database's greatest float is an infinity."""
+
+    def is_number(step: float, value: float) -> bool:
+        return abs(value) < GREATEST and np.isfinite(step)
+
+    kept = [point for point in points if is_number(*point)]
     if len(kept) < len(points):
-        lost = [step for step, value in points if not (np.isfinite(value) and np.isfinite(step))]
+        lost = [step for step, value in points if not is_number(step, value)]
         notes.append(
             Note(
                 "not-finite",

@@ -16,6 +16,7 @@ TIMES = ("relative time", "wall time", "wall_time", "_runtime", "_timestamp", "t
 KEYS = ("metric", "metric_name", "metricname", "key", "tag", "name")
 VALUES = ("value", "metricvalue", "metric_value")
 BESIDE = ("__MIN", "__MAX")
+TRUE = ("1", "true", "t")
 
 
 def kind_of(names: Sequence[str]) -> str | None:
@@ -83,11 +84,13 @@ def _rows(columns: dict[str, list[str]], clock: str, name: str, path: Path) -> L
     label = first_of([each for each in columns if each != (long and long[0])], LABELS)
     runs = columns[label] if label else [name] * len(steps)
     metrics = _metrics(columns, {clock, label}) if long is None else {}
+    not_numbers = columns.get("is_nan", [""] * len(steps))  # MLflow's database writes 0 beside it
     series: dict[str, dict[str, Points]] = {}
     for row, run in enumerate(runs):
         here = series.setdefault(run, {})
         if long:
-            key, value = columns[long[0]][row], columns[long[1]][row]
+            key = columns[long[0]][row]
+            value = "nan" if not_numbers[row].lower() in TRUE else columns[long[1]][row]
             here.setdefault(key, []).append((steps[row], _number(value, long[1], row)))
             continue
         for metric, cells in metrics.items():

@@ -24,6 +24,7 @@ NAMES = (
     "id",
     "run id",
     "run_id",
+    "run_uuid",
     "experiment key",
 )
 MARKS = (
@@ -66,7 +67,8 @@ def read_table(source: str | os.PathLike, *, columns: Mapping[str, str] | None =
     columns = dict(columns or {})
     frame = read_file(source, {name for name in names_in(source) if plain(name) in NAMES})
     frame, notes = _single_columns(frame)
-    label = first_of(frame.columns, NAMES)
+    frame = _single_rows(frame, notes)
+    label = _label(frame)
     frame, notes = _finished(frame, label, notes)
     names = [str(name) for name in frame if name != label]
     chosen = choose(names, columns, held_out=True)
@@ -108,6 +110,22 @@ def _single_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Note]]:
         return frame, []
     text = f"the export has more than one column {listed(frame.columns[again])}: the first is read."
     return frame.loc[:, ~again], [Note("equal-columns", text)]
+
+
+def _single_rows(frame: pd.DataFrame, notes: list[Note]) -> pd.DataFrame:
+    """Each run once: a run that an export lists twice is equal in every cell."""
+    again = frame.astype(str).duplicated()
+    if not again.any():
+        return frame
+    text = f"the export lists {again.sum()} runs more than once, equal in every cell: each is kept once."
+    notes.append(Note("duplicates", text))
+    return frame[~again].reset_index(drop=True)
+
+
+def _label(frame: pd.DataFrame) -> str | None:
+    """The first column of names that has one; a table of unnamed runs has their ids."""
+    named = [str(name) for name in frame if frame[name].notna().any()]
+    return first_of(named, NAMES) or first_of(frame.columns, NAMES)
 
 
 def _finished(frame: pd.DataFrame, label: str | None, notes: list[Note]) -> tuple[pd.DataFrame, list[Note]]:
