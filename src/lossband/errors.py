@@ -1,6 +1,7 @@
 """What went wrong, what was expected, what to do: the one error type for input that cannot be used."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -29,6 +30,15 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[type["InputError"], tuple[str, str, str | None]]:
         """Pickle by its parts: the default would pass the whole message as one argument."""
         return InputError, (self.what, self.hint, self.shell)
+
+
+@contextmanager
+def in_table(name: str) -> Iterator[None]:
+    """Say in which of several tables an input that cannot be used stands."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{name}: {error.what}", error.hint, error.shell) from None
 
 
 def close(name: object, known: Iterable[object], cutoff: float = 0.75) -> bool:

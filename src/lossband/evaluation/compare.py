@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from .._arguments import names_of, seed_of, whole
-from ..errors import InputError, Note
+from ..errors import InputError, Note, in_table
 from ..inference.batches import sample
 from ..inference.sampler import Sampler
 from ..model.problem import pose, widest
@@ -207,7 +207,10 @@ def averaged_many(
         a list of `Posterior`, in the order of the tables.
     """
     laws = laws if isinstance(laws, dict) else {name: {"law": name} for name in laws}
-    sets = [{name: pose(table, least=least, **model) for name, model in laws.items()} for table in tables]
+    sets = []
+    for i, table in enumerate(tables):
+        with in_table(f"tables[{i}]"):
+            sets.append({name: pose(table, least=least, **model) for name, model in laws.items()})
     sampler = Sampler(num_warmup, num_samples)
     options: dict[str, Any] = dict(seed=seed, batch=batch, progress=progress)
     fitted = {name: sample([problems[name] for problems in sets], sampler, **options) for name in laws}

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._arguments import flag, one_of, path_of, seed_of, whole
 from .._store import keep_compiled
-from ..errors import InputError
+from ..errors import InputError, in_table
 from ..laws.recipe import FAMILY
 from ..model.noise import find_noise
 from ..model.problem import pose
@@ -240,7 +240,7 @@ def fit_many(
         law, noise, drift = population.applied(law, noise, drift)
     model: dict[str, Any] = dict(noise=noise, drift=drift, columns=columns)
     model |= dict(metric=metric, bounds=bounds, pool=pool)
-    found = [_posed(table, errors, law, **model) for table in tables]
+    found = [_posed(i, table, errors, law, **model) for i, table in enumerate(tables)]
     fitted = sample(
         [each for each in found if not isinstance(each, InputError)],
         sampler,
@@ -276,10 +276,11 @@ def _several(tables: object) -> list[RunsLike]:
     return list(tables)
 
 
-def _posed(table: RunsLike, errors: str, *law: LawLike, **options: Any) -> Problem | InputError:
+def _posed(i: int, table: RunsLike, errors: str, *law: LawLike, **options: Any) -> Problem | InputError:
     """The table's `Problem`, or the error that it raised where errors are to be returned."""
     try:
-        return pose(table, *law, **options)
+        with in_table(f"tables[{i}]"):
+            return pose(table, *law, **options)
     except InputError as error:
         if errors == "raise":
             raise

@@ -14,7 +14,7 @@ import pandas as pd
 from .._arguments import mapping, names_of, number, one_of, whole
 from .._html import notebook
 from .._store import stored
-from ..errors import InputError, listed
+from ..errors import InputError, in_table, listed
 from ..inference.fit import fit
 from ..laws import find_law
 from ..laws.recipe import per_recipe
@@ -23,7 +23,7 @@ from ..posterior.bands import LEVELS, interval_columns
 from ..posterior.forecast import BATCH, law_losses
 from ..posterior.posterior import Posterior
 from ..runs.arrays import Runs, double, runs_of, size_class
-from ..runs.table import read_runs
+from ..runs.table import numbers, read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -287,6 +287,10 @@ def compare_recipes(
         ignore_index=True,
     )
     base = find_law(law, joint.drop(columns="recipe"))
+    for name, table in zip(names, tables, strict=True):
+        with in_table(f"recipe {name!r}"):  # of the joint table, nobody would know the rows
+            for column in ("loss", *(each for each in base.inputs if each in joint)):
+                numbers(table, column, signed=True)
     joint_law = per_recipe(base, len(tables), pool=pool, floor=floor, apart=apart)
     return Comparison(fit(joint, joint_law, **options), names)
 

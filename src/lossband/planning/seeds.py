@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError, Note
+from ..errors import InputError, Note, in_table
 from ..runs.arrays import clock_of
 from ..runs.start import without_start
 from ..runs.table import numbers, read_runs
@@ -68,14 +68,14 @@ class Seeds:
 
 def seeds_of(name: str, runs: RunsLike, columns: Mapping[str, str] | None) -> Seeds:
     """The runs of a recipe's table, each in the order of its clock."""
-    table = read_runs(runs, columns=columns)
-    clock = clock_of(table)
-    if clock is None:
-        raise InputError(
-            f"the table of {name!r} has neither tokens nor step.", "Name its clock: columns={'iter': 'step'}."
-        )
-    table, begun = without_start(table, (clock,))
-    table = table.assign(**{clock: numbers(table, clock), "loss": numbers(table, "loss")})
+    with in_table(f"recipe {name!r}"):
+        table = read_runs(runs, columns=columns)
+        clock = clock_of(table)
+        if clock is None:
+            hint = "Name its clock: columns={'iter': 'step'}."
+            raise InputError("the table has neither tokens nor step.", hint)
+        table, begun = without_start(table, (clock,))
+        table = table.assign(**{clock: numbers(table, clock), "loss": numbers(table, "loss")})
     table = table.assign(run=table["run"].astype(str) if "run" in table else "run 0")
     labels, curves, finals, notes = [], [], [], [*table.attrs.get("notes", ()), *begun]
     for label, run in table.groupby("run", sort=False):
