@@ -1,5 +1,6 @@
 """One function per figure; each takes results and returns the axes."""
 
+from .._lazy import required
 from .calibration import pit, reliability
 from .curve import curve
 from .evaluation import hidden, laws
@@ -8,6 +9,8 @@ from .panels import panels
 from .position import exponents, last_steps, position, position_step
 from .shape import shape
 from .style import PRED, REAL
+
+required("matplotlib", "plot", "pictures")
 
 __all__ = [
     "PRED",
