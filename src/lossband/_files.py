@@ -33,9 +33,10 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     Raises:
         OSError: the disk is full, the folder is missing, or any other reason; `hint` says what to do.
     """
-    target = Path(os.path.realpath(path))
     try:
-        special = target.exists() and not target.is_file()
+        special = Path(path).exists() and not Path(path).is_file()
+        # what a link to a stream resolves to, such as pipe:[7], is no path
+        target = Path(path) if special else Path(os.path.realpath(path))
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         with _beside(target) if not special else _elsewhere(target) as temporary:

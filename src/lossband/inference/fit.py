@@ -237,10 +237,12 @@ def fit_many(
     tables, executor = _several(tables), usable(executor)
     folder = None if folder is None else _made(path_of(folder, "folder= the path of a folder"))
     if population is not None:
+        _refuse_no_population(population)
         law, noise, drift = population.applied(law, noise, drift)
     model: dict[str, Any] = dict(noise=noise, drift=drift, columns=columns)
     model |= dict(metric=metric, bounds=bounds, pool=pool)
-    found = [_posed(i, table, errors, law, **model) for i, table in enumerate(tables)]
+    names = [f"tables[{i}]" if len(tables) > 1 else "" for i in range(len(tables))]
+    found = [_posed(*each, errors, law, **model) for each in zip(names, tables, strict=True)]
     fitted = sample(
         [each for each in found if not isinstance(each, InputError)],
         sampler,
@@ -265,6 +267,15 @@ def _made(folder: Path) -> Path:
     return folder
 
 
+def _refuse_no_population(population: object) -> None:
+    """Refuse what is no `Population`, before anything is fitted."""
+    if not callable(getattr(population, "applied", None)):
+        raise InputError(
+            f"population= got {population!r}; expected a lossband.Population.",
+            "Learn one with lossband.learn(sweeps), or load it: lossband.Population.load(path).",
+        )
+
+
 def _several(tables: object) -> list[RunsLike]:
     """The tables as a list, where several tables were given and not one."""
     one = isinstance(tables, str | Mapping | os.PathLike) or hasattr(tables, "columns")
@@ -276,10 +287,10 @@ def _several(tables: object) -> list[RunsLike]:
     return list(tables)
 
 
-def _posed(i: int, table: RunsLike, errors: str, *law: LawLike, **options: Any) -> Problem | InputError:
+def _posed(name: str, table: RunsLike, errors: str, *law: LawLike, **options: Any) -> Problem | InputError:
     """The table's `Problem`, or the error that it raised where errors are to be returned."""
     try:
-        with in_table(f"tables[{i}]"):
+        with in_table(name):
             return pose(table, *law, **options)
     except InputError as error:
         if errors == "raise":

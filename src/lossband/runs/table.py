@@ -212,6 +212,9 @@ def _hashable(column: pd.Series) -> pd.Series:
     return column.map(repr) if column.dtype == object else column
 
 
+NONE = "No row is above 0: take its logarithm back, or leave the input out."
+
+
 def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False, signed: bool = False) -> pd.Series:
     """Column `name` as finite positive float64 `(row,)`.
 
@@ -248,9 +251,10 @@ def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False, signed: bool 
             name, np.isinf(values), "infinite value", "finite numbers", "Drop the diverged measurements."
         )
     if not signed and ((values < 0).any() or (not zero and (values == 0).any())):
-        _refuse_rows(
-            name, values <= 0, "value <= 0", "positive numbers", f"Drop them with runs[runs[{yours!r}] > 0]."
-        )
+        hint = f"Drop them with runs[runs[{yours!r}] > 0]."
+        if (values <= 0).all():
+            hint = "Take a law whose loss may be negative, such as 'vocabulary'." if name == "loss" else NONE
+        _refuse_rows(name, values <= 0, "value <= 0", "positive numbers", hint)
     size = values.abs()
     far = (size > 0) & ((size < 1e-300) | (size > 1e300))  # a share or a product of these is no float
     if far.any():
