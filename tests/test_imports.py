@@ -217,3 +217,19 @@ def test_a_name_that_is_not_public_is_refused():
 def test_no_module_hides_a_public_function():
     """Importing lossband.fit would put the module where the function was, whenever that happens."""
     assert not set(lossband.__all__) & set(MODULES) - PUBLIC_MODULES
+
+
+BESIDE_ARVIZ = """
+import sys
+import arviz
+assert type(sys.modules["numpyro"]).__name__ == "_LazyModule"  # as ArviZ leaves it
+from lossband._lazy import dist
+dist.Normal
+import numpyro
+print(numpyro.distributions.distribution.Unit.__name__)
+"""
+
+
+def test_numpyro_is_whole_beside_the_lazy_one_of_arviz():
+    done = subprocess.run([sys.executable, "-c", BESIDE_ARVIZ], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "Unit", done.stderr

@@ -129,7 +129,7 @@ def test_growth_figures_are_of_the_rows_that_were_asked_for(monkeypatch):
     assert "fit_s" not in growth.rows("independent", 200)
 
 
-def test_the_command_runs_in_small_and_adds_to_its_file(tmp_path):
+def test_the_command_runs_in_small_and_adds_to_its_file(shared_data, tmp_path):
     file = tmp_path / "speed.json"
     command = [
         sys.executable,

@@ -19,7 +19,12 @@ class Later:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        """Import the module, unless it is imported already, and return its attribute."""
+        """Import the module, unless it is imported already, and return its attribute.
+
+        ArviZ leaves a NumPyro in `sys.modules` that loads at the first look at it. Importing a module of its
+        own below it runs that module twice, and the second one lacks its parts: so the look comes first.
+        """
+        vars(importlib.import_module(self._name.partition(".")[0])).get("__version__")
         return getattr(importlib.import_module(self._name), attribute)
 
 

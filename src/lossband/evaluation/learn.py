@@ -26,6 +26,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from .. import score
+from .._arguments import items
 from .._lazy import numpyro
 from ..errors import InputError
 from ..inference.fit import fit_many
@@ -83,8 +84,9 @@ def learn(
         >>> past = lb.learn([old, new], "chinchilla", method="laplace", beyond=False)
         >>> post = lb.fit(new, population=past, method="laplace")
     """
-    named = dict(sweeps) if isinstance(sweeps, Mapping) else {str(i): each for i, each in enumerate(sweeps)}
-    labels = list(map(str, named)) if groups is None else [str(label) for label in groups]
+    several = sweeps if isinstance(sweeps, Mapping) else enumerate(items(sweeps))
+    named = {str(name): each for name, each in dict(several).items()}
+    labels = list(named) if groups is None else [str(label) for label in items(groups)]
     if len(named) < 2 or len(labels) != len(named):
         raise InputError(
             f"learn got {len(named)} sweeps and {len(labels)} labels of groups; expected at least two sweeps "

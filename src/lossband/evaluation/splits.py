@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, listed, nearest
-from ..runs.table import numbers
+from ..runs.table import numbers, read_runs
 
 KINDS = ("near", "far", "size", "tokens", "few")
 COLUMNS = ["run", "params", "tokens", "loss"]
@@ -99,7 +99,7 @@ def splits_of(
 
 def _tidy(frame: pd.DataFrame) -> pd.DataFrame:
     """The columns that are scored, each measurement once, at most `MAX_ROWS` of them."""
-    rows = frame.reset_index(drop=True)
+    rows = read_runs(frame)
     columns = {name: numbers(rows, name) for name in COLUMNS[1:]}
     run = rows["run"].astype(str) if "run" in rows else [f"row{i}" for i in range(len(rows))]
     tidy = pd.DataFrame({"run": run, **columns}).drop_duplicates(COLUMNS[:-1])

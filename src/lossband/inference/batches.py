@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 # of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
 SHARPNESS = 2.7
+INTERRUPTED: set[str] = set()  # calls of fit_many of which a job was interrupted in this process
 BLOCK = 100  # draws per call of the compiled program: the unit of the progress bar
 
 
@@ -179,7 +181,8 @@ def _run(executor: TakesJobs | None, jobs: Sequence[Job], bar: tqdm) -> Iterator
         yield from (fit_chunk(*job, bar) for job in jobs)
         return
     bar.set_description("waiting for the executor")
-    futures = [_submit(executor, job) for job in jobs]
+    call = uuid.uuid4().hex
+    futures = [_submit(executor, call, job) for job in jobs]
     try:
         for job, future in zip(jobs, futures, strict=True):
             try:
@@ -200,10 +203,25 @@ def _here(bar: tqdm, job: Job) -> list[Fit]:
     return fit_chunk(*job, bar)
 
 
-def _submit(executor: TakesJobs, job: Job) -> Future[list[Fit]]:
+def elsewhere(call: str, *job: Any) -> list[Fit]:
+    """`fit_chunk` in a worker; after Ctrl-C in a job, no other of the same call begins in that process.
+
+    A terminal sends the signal to every worker, and a pool hands each its next job before that can be
+    cancelled.
+    """
+    if call in INTERRUPTED:
+        raise KeyboardInterrupt
+    try:
+        return fit_chunk(*job)
+    except KeyboardInterrupt:
+        INTERRUPTED.add(call)
+        raise
+
+
+def _submit(executor: TakesJobs, call: str, job: Job) -> Future[list[Fit]]:
     """The job's future; one that fails as the executor did, if it takes no more jobs."""
     try:
-        return executor.submit(fit_chunk, *job)
+        return executor.submit(elsewhere, call, *job)
     except BrokenExecutor as error:
         from concurrent.futures import Future
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pandas as pd
 
-from .._arguments import level_of, number, seed_of, whole
+from .._arguments import level_of, number, of_type, seed_of, whole
 from .._html import notebook
 from ..errors import InputError, Note, listed
 from ..model.problem import NewRows
 from ..posterior.bands import interval, interval_columns, named
+from ..posterior.posterior import Posterior
 from ..runs.arrays import clock_of
 from ..runs.schedules import planned
 from ..runs.table import numbers, read_runs
@@ -70,6 +71,7 @@ def forecast_run(
         >>> forecast = lb.forecast_run(post, params=2e7, step=4000)
         >>> table = forecast.curve(levels=(0.9,))
     """
+    of_type("post", post, Posterior, "Fit one along runs: lossband.fit(runs, 'trajectory').")
     law = post.problem.model.law
     clock = clock_of(post.problem.frame[list(law.inputs)])
     if clock is None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
 
+from .._lazy import dist
 from .ou import ou_covariance_times, ou_innovations, ou_path
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from .._arguments import items, level_of, number, one_of, seed_of
+from .._arguments import items, level_of, number, one_of, seed_of, short
 from .._html import notebook
 from ..errors import InputError, Note
 from ..posterior.bands import interval_columns
@@ -77,9 +77,10 @@ def better(
         >>> 0.95 < found.prob <= 1
         True
     """
-    pair = (seeds_of(str(names[0]), a, columns), seeds_of(str(names[1]), b, columns))
-    if len(items(names)) != 2 or pair[0].name == pair[1].name:
-        raise InputError(f"names= got {names!r}; expected two that differ.", "names=('old', 'new').")
+    two = items(names)
+    if len(two) != 2 or not all(isinstance(name, str) for name in two) or two[0] == two[1]:
+        raise InputError(f"names= got {short(names)}; expected two that differ.", "names=('old', 'new').")
+    pair = (seeds_of(two[0], a, columns), seeds_of(two[1], b, columns))
     if pair[0].clock != pair[1].clock:
         raise InputError(
             f"{pair[0].name!r} counts {pair[0].clock} and {pair[1].name!r} counts {pair[1].clock}.",

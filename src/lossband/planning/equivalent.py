@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .._arguments import levels_of, mapping, number
+from .._arguments import levels_of, mapping, number, short
 from ..errors import InputError, listed
 from ..model.problem import NewRows
 from ..posterior.bands import interval_columns
@@ -32,10 +32,10 @@ def equivalent_of(
     """The value of one input that gives a run's loss: see `Posterior.equivalent`."""
     inputs, levels = post.problem.model.law.inputs, levels_of(levels)
     of, at = mapping("of", of, HINT), mapping("at", at, HINT)
-    if name not in inputs or set(of) != set(inputs):
+    if not isinstance(name, str) or name not in inputs or set(of) != set(inputs):
         raise InputError(
-            f"equivalent got {name!r} and of= {listed(of) or 'nothing'}; expected an input of the law, and a "
-            f"value for each of {listed(inputs)}.",
+            f"equivalent got {short(name)} and of= {listed(of) or 'nothing'}; expected an input of the law, "
+            f"and a value for each of {listed(inputs)}.",
             HINT,
         )
     if not at or name in at or not set(at) <= set(inputs):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from .._arguments import of_type
 from .._html import notebook
+from .._lazy import dist
 from ..errors import InputError, Note, listed
 from ..inference.fit import fit
 from ..laws import LAWS
@@ -185,8 +186,6 @@ def link(
         >>> link = lb.link(post, table, metric="accuracy", method="laplace")
         >>> chance = link.prob({"params": 1e7, "tokens": 1e9}, below=0.9)
     """
-    import numpyro.distributions as dist
-
     of_type("post", post, Posterior, "Fit one: lossband.fit(runs).")
     frame = read_runs(table, columns=columns)
     loss = numbers(frame, "loss", signed=post.problem.scale.signed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .._arguments import mapping, number
+from .._arguments import items, mapping, number, short
 from ..errors import InputError, listed, nearest
 from ..laws.recipe import FAMILY
 from ..model.problem import NewRows
@@ -163,7 +163,7 @@ def melted(table: pd.DataFrame, targets: Any) -> pd.DataFrame:
     Raises:
         InputError: fewer than two sets, columns that are not there, or a run without one of the sets.
     """
-    if targets == SET:
+    if isinstance(targets, str) and targets == SET:
         if SET not in table:
             raise InputError(f"the table has no column {SET!r} (it has {listed(table.columns, 12)}).", HINT)
         if table[SET].isna().any():
@@ -172,11 +172,9 @@ def melted(table: pd.DataFrame, targets: Any) -> pd.DataFrame:
         _whole(long)
         long = long.drop(columns=FAMILY, errors="ignore").rename(columns={SET: FAMILY})
         return long if "run" in long else long.assign(run=_place(long.rename(columns={FAMILY: SET})))
-    if isinstance(targets, str) or not hasattr(targets, "__iter__"):
-        raise InputError(f"targets= got {targets!r}; expected a list of columns.", HINT)
-    names = list(targets)
-    if len(set(names)) < 2 or not all(isinstance(name, str) for name in names):
-        raise InputError(f"targets= got {names!r}; expected two columns or more.", HINT)
+    names = items(targets)
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < 2:
+        raise InputError(f"targets= got {short(targets)}; expected a list of two columns or more.", HINT)
     if absent := [name for name in names if name not in table]:
         raise InputError(
             f"targets= names {listed(absent)}, which the table has not (it has {listed(table.columns, 12)})"
