@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from reports import report
+from reports import found, report
 
 import lossband as lb
 from lossband.cli import main
@@ -223,3 +223,7 @@ def test_without_matplotlib_all_but_pictures_work(table, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "lossband[plot]" in done.stdout.splitlines()[-1]
+
+
+def test_every_kind_has_ten_inputs_of_reports():
+    assert all(len(places) >= 10 for places in found().values())
