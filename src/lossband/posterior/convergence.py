@@ -8,6 +8,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+TAILS = (0.11, 0.89)  # as ArviZ 1 takes them, so that both say one number
+
 
 def rank_rhat(draws: np.ndarray) -> np.ndarray:
     """Rank-normalised split R-hat `(...)`, of the draws' location or spread, whichever is worse (eqs.
@@ -20,7 +22,7 @@ def rank_rhat(draws: np.ndarray) -> np.ndarray:
 
 def ess_bulk_tail(draws: np.ndarray) -> np.ndarray:
     """Bulk and tail effective sample sizes `(2, ...)` (section 4.3)."""
-    low, high = np.quantile(draws, [0.05, 0.95], axis=(0, 1))
+    low, high = np.quantile(draws, TAILS, axis=(0, 1))
     bulk, *tails = (_ess(part) for part in (ranked(draws), 1.0 * (draws <= low), 1.0 * (draws <= high)))
     return np.stack([bulk, np.minimum(*tails)])
 
@@ -66,8 +68,8 @@ def _split_rhat(draws: np.ndarray) -> np.ndarray:
 def _ess(draws: np.ndarray) -> np.ndarray:
     """Effective sample size of halved chains, at most S log10 S of S draws.
 
-    Geyer's initial monotone sequence: autocorrelations are summed in pairs while the pairs stay above zero
-    and fall.
+    Geyer's initial monotone sequence: autocorrelations are summed in pairs while the pairs stay above zero,
+    each at most the one before; the first of the pair that ends them counts half (ArviZ's and Stan's form).
     """
     chains = _halves(draws)
     length, count = chains.shape[1], chains.shape[0] * chains.shape[1]
@@ -77,6 +79,13 @@ def _ess(draws: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         rho = 1.0 - (within - covariance) / total
     rho[0] = 1.0
-    pairs = rho[: length - length % 2].reshape(-1, 2, *rho.shape[1:]).sum(axis=1)
-    pairs[1:] = np.minimum.accumulate(np.maximum(pairs[1:], 0.0), axis=0)
-    return np.minimum(count / (2.0 * pairs.sum(axis=0) - 1.0), count * np.log10(count))
+    pairs = rho[: length - length % 2].reshape(-1, 2, *rho.shape[1:])[: max(1, (length - 1) // 2)]
+    sums = pairs.sum(axis=1)
+    ends = sums <= 0
+    ends[-1] = True
+    end = np.argmax(ends, axis=0)[None]
+    kept = np.arange(len(sums)).reshape(-1, *[1] * (sums.ndim - 1)) < end
+    first, last = (np.take_along_axis(each, end, axis=0)[0] for each in (pairs[:, 0], sums))
+    half = np.where((first > 0) | (last >= 0), first, 0.0)
+    time = 2.0 * np.where(kept, np.minimum.accumulate(sums, axis=0), 0.0).sum(axis=0) - 1.0 + half
+    return np.where(np.isnan(last), np.nan, count / np.maximum(time, 1 / np.log10(count)))
