@@ -225,7 +225,7 @@ def test_a_wrong_option_is_refused_at_once(case, table):
     begin = time.monotonic()
     with pytest.raises(lb.InputError, match=next(iter(REFUSED[case]))):
         lb.fit(table, "chinchilla", **{**QUICK, **REFUSED[case]})
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 5
 
 
 @report(5, "FusionBrainLab/gigaevo-core#3")
@@ -262,8 +262,9 @@ def interrupted(work, after=0.5):
 @report(6, "pymc-devs/pymc#1276")
 @report(6, "seantalts/stanli#332")
 def test_ctrl_c_stops_a_fit_and_the_next_one_works(table, post):
-    options = dict(drift=None, num_samples=1_000_000, num_chains=2, progress=False)
-    assert interrupted(lambda: lb.fit(table, "chinchilla", **options), 3) < 4
+    options = dict(drift=None, num_chains=2, progress=False)
+    lb.fit(table, "chinchilla", num_samples=200, **options)  # compiled: what is interrupted are draws
+    assert interrupted(lambda: lb.fit(table, "chinchilla", num_samples=1_000_000, **options), 2) < 4
     same(lb.fit(table, "chinchilla", drift=None, **QUICK), post)
 
 
@@ -292,7 +293,7 @@ if __name__ == "__main__":
 """
 
 
-def gone(pids, seconds=20):
+def gone(pids, seconds=60):
     """Whether processes ended within some seconds."""
     end = time.monotonic() + seconds
     left = set(pids)
@@ -318,7 +319,7 @@ def test_ctrl_c_ends_a_pool_and_leaves_no_process(table, tmp_path):
     time.sleep(8)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     try:
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode != 0 and gone([process.pid, *workers])
