@@ -87,7 +87,11 @@ BAD = {
         r"loss has 1 infinite value \(row 0\); expected finite numbers",
     ),
     "minus infinity": (spoil("params", [0], -np.inf), {}, "params has 1 infinite value"),
-    "zero": (spoil("params", [7], 0.0), {}, r"params has 1 value <= 0 \(row 7\).*runs\[runs.params > 0\]"),
+    "zero": (
+        spoil("params", [7], 0.0),
+        {},
+        r"params has 1 value <= 0 \(row 7\).*runs\[runs\['params'\] > 0\]",
+    ),
     "negative": (spoil("loss", [5, 6], -2.0), {}, r"loss has 2 values? <= 0 \(rows 5, 6\)"),
     "dates": (
         lambda t: t.assign(tokens=pd.date_range("2024", periods=36)),

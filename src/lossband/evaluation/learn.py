@@ -26,7 +26,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from .. import score
-from .._arguments import items
+from .._arguments import flag, items
 from .._lazy import numpyro
 from ..errors import InputError
 from ..inference.fit import fit_many
@@ -84,6 +84,7 @@ def learn(
         >>> past = lb.learn([old, new], "chinchilla", method="laplace", beyond=False)
         >>> post = lb.fit(new, population=past, method="laplace")
     """
+    beyond = flag("beyond", beyond)
     several = sweeps if isinstance(sweeps, Mapping) else enumerate(items(sweeps))
     named = {str(name): each for name, each in dict(several).items()}
     labels = list(named) if groups is None else [str(label) for label in items(groups)]

@@ -91,6 +91,7 @@ def read_runs(runs: RunsLike, *, columns: Mapping[str, str] | None = None) -> pd
                 f"Use one of {', '.join(VOCABULARY)}, or any other name that your law reads.",
             )
     frame = frame.rename(columns=columns)
+    frame.columns = [str(name) for name in frame.columns]  # pandas takes [True] for a choice of rows
     frame.attrs["yours"] = {ours: mine for mine, ours in columns.items()}  # what hints call a column
     twice = sorted(set(map(str, frame.columns[frame.columns.duplicated()])))
     if twice:
