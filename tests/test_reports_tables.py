@@ -227,3 +227,11 @@ def test_without_matplotlib_all_but_pictures_work(table, tmp_path):
 
 def test_every_kind_has_ten_inputs_of_reports():
     assert all(len(places) >= 10 for places in found().values())
+
+
+def test_of_several_tables_the_one_is_named_and_of_one_none(table):
+    wrong = table.assign(loss="x")
+    for tables, said in (([table, wrong], "tables[1]: loss has"), ([wrong], "loss has")):
+        with pytest.raises(lb.InputError) as raised:
+            lb.fit_many(tables, "chinchilla")
+        assert raised.value.what.startswith(said)

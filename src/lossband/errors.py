@@ -34,11 +34,12 @@ class InputError(ValueError):
 
 @contextmanager
 def in_table(name: str) -> Iterator[None]:
-    """Say in which of several tables an input that cannot be used stands."""
+    """Say in which of several tables an input stands that cannot be used; of a single one, without a name."""
     try:
         yield
     except InputError as error:
-        raise InputError(f"{name}: {error.what}", error.hint, error.shell) from None
+        what = f"{name}: {error.what}" if name else error.what
+        raise InputError(what, error.hint, error.shell) from None
 
 
 def close(name: object, known: Iterable[object], cutoff: float = 0.75) -> bool:
