@@ -84,7 +84,7 @@ def learn(
         >>> past = lb.learn([old, new], "chinchilla", method="laplace", beyond=False)
         >>> post = lb.fit(new, population=past, method="laplace")
     """
-    beyond = flag("beyond", beyond)
+    beyond = bool(flag("beyond", beyond))
     several = sweeps if isinstance(sweeps, Mapping) else enumerate(items(sweeps))
     named = {str(name): each for name, each in dict(several).items()}
     labels = list(named) if groups is None else [str(label) for label in items(groups)]
