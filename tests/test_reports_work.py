@@ -279,7 +279,8 @@ def test_a_fit_in_a_thread_is_a_fit(table, post):
 
 
 POOL = """
-import multiprocessing, sys
+import multiprocessing, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from concurrent.futures import ProcessPoolExecutor
 import pandas as pd
 import lossband as lb
