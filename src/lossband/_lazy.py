@@ -24,7 +24,7 @@ class Later:
         ArviZ leaves a NumPyro in `sys.modules` that loads at the first look at it. Importing a module of its
         own below it runs that module twice, and the second one lacks its parts: so the look comes first.
         """
-        vars(importlib.import_module(self._name.partition(".")[0])).get("__version__")
+        getattr(importlib.import_module(self._name.partition(".")[0]), "__version__", None)
         return getattr(importlib.import_module(self._name), attribute)
 
 

@@ -199,10 +199,6 @@ def _run(executor: TakesJobs | None, jobs: Sequence[Job], bar: tqdm) -> Iterator
             future.cancel()
 
 
-def _here(bar: tqdm, job: Job) -> list[Fit]:
-    return fit_chunk(*job, bar)
-
-
 def elsewhere(call: str, *job: Any) -> list[Fit]:
     """`fit_chunk` in a worker; after Ctrl-C in a job, no other of the same call begins in that process.
 

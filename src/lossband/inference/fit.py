@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal, overload
 import jax
 import numpy as np
 
-from .._arguments import flag, one_of, path_of, seed_of, whole
+from .._arguments import flag, of_type, one_of, path_of, seed_of, whole
 from .._store import keep_compiled
 from ..errors import InputError, in_table
 from ..laws.recipe import FAMILY
 from ..model.noise import find_noise
+from ..model.population import Population
 from ..model.problem import pose
 from ..posterior.sets import Sets, melted
 from ..runs.arrays import double
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from ..laws.resolve import LawLike
     from ..model.drift import DriftLike
     from ..model.noise import NoiseLike
-    from ..model.population import Population
     from ..model.problem import Problem
     from ..posterior.posterior import Posterior
     from ..runs.loss_scale import Metric
@@ -237,7 +237,8 @@ def fit_many(
     tables, executor = _several(tables), usable(executor)
     folder = None if folder is None else _made(path_of(folder, "folder= the path of a folder"))
     if population is not None:
-        _refuse_no_population(population)
+        hint = "Learn one with lossband.learn(sweeps), or load it: lossband.Population.load(path)."
+        of_type("population", population, Population, hint)
         law, noise, drift = population.applied(law, noise, drift)
     model: dict[str, Any] = dict(noise=noise, drift=drift, columns=columns)
     model |= dict(metric=metric, bounds=bounds, pool=pool)
@@ -265,15 +266,6 @@ def _made(folder: Path) -> Path:
             f"folder= {str(folder)!r} cannot be made: {error.strerror}.", "Name another folder."
         ) from None
     return folder
-
-
-def _refuse_no_population(population: object) -> None:
-    """Refuse what is no `Population`, before anything is fitted."""
-    if not callable(getattr(population, "applied", None)):
-        raise InputError(
-            f"population= got {population!r}; expected a lossband.Population.",
-            "Learn one with lossband.learn(sweeps), or load it: lossband.Population.load(path).",
-        )
 
 
 def _several(tables: object) -> list[RunsLike]:

@@ -24,10 +24,7 @@ WEAK, SEVERAL = 5.0, 4  # the same for so many blocks in a row
 FINE, SHARP = 5, 14.0  # rows whose median shows a short spike, and how high above the path it is
 WINDOW = 256  # such medians that a spike is seen against
 LONG = 12  # blocks after which what has not healed is a shift or a rise
-ROWS, ORDER = (
-    7,
-    0.9,
-)  # rows since the lowest, and Kendall's tau of their rise, in a log of fewer than FEWEST rows
+ROWS, ORDER = 7, 0.9  # in a log of fewer than FEWEST rows: those since the lowest, Kendall's tau of a rise
 LEAST = 0.002  # of the loss: departures below are nobody's trouble
 TEXTS = {
     "spike": "a spike that healed",

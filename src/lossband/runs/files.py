@@ -72,14 +72,14 @@ def text_of(content: bytes) -> str:
     Raises:
         ValueError: bytes that are no text.
     """
+    if content[:4] == b"\x89HDF":
+        raise NoTableError("it is a netCDF file", "lossband.load reads a saved posterior.")
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    if content[:4] == b"\x89HDF":
-        raise NoTableError("it is a netCDF file", "lossband.load reads a saved posterior.")
     if "\0" in text[:1000]:
         raise ValueError("it holds bytes that are no text")
     return text
@@ -151,12 +151,8 @@ def _split(text: str) -> tuple[list[str], list[list[str]]]:
         raise ValueError("it is empty")
     names, body = [name.strip() for name in rows[0]], rows[1:]
     _refuse_no_header(text, names)
-    while (
-        names
-        and not names[-1]
-        and not any(row[len(names) - 1 :] and row[len(names) - 1].strip() for row in body)
-    ):
-        names.pop()  # separators at the end of every line
+    filled = [i for i, name in enumerate(names) if name or any(row[i:] and row[i].strip() for row in body)]
+    names = names[: filled[-1] + 1]  # without what separators at the end of every line make
     body = [_without_end(row, len(names)) for row in body]
     for number, row in enumerate(body, start=2):
         if len(row) > len(names):

@@ -51,6 +51,7 @@ RunsLike = (
 LABELS = ("run", "family")
 MEASURED = ("loss", "loss_se", "accuracy", "error")
 VOCABULARY = (*LABELS, *MEASURED, *INPUTS)
+NONE = "No row is above 0: take its logarithm back, or leave the input out."
 
 
 def read_runs(runs: RunsLike, *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -92,7 +93,8 @@ def read_runs(runs: RunsLike, *, columns: Mapping[str, str] | None = None) -> pd
             )
     frame = frame.rename(columns=columns)
     frame.columns = [str(name) for name in frame.columns]  # pandas takes [True] for a choice of rows
-    frame.attrs["yours"] = {ours: mine for mine, ours in columns.items()}  # what hints call a column
+    if columns:
+        frame.attrs["yours"] = {ours: mine for mine, ours in columns.items()}  # what hints call a column
     twice = sorted(set(map(str, frame.columns[frame.columns.duplicated()])))
     if twice:
         raise InputError(
@@ -211,9 +213,6 @@ def varying(frame: pd.DataFrame) -> list[str]:
 def _hashable(column: pd.Series) -> pd.Series:
     """A column that can be counted and compared: a stray list in a cell has no hash."""
     return column.map(repr) if column.dtype == object else column
-
-
-NONE = "No row is above 0: take its logarithm back, or leave the input out."
 
 
 def numbers(frame: pd.DataFrame, name: str, *, zero: bool = False, signed: bool = False) -> pd.Series:
