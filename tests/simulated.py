@@ -12,6 +12,16 @@ def noisy(table, loss, scale, seed=0):
     return table.assign(loss=loss * np.exp(np.random.default_rng(seed).normal(0, scale, len(table))))
 
 
+def chinchilla(sizes=5, budgets=6, scatter=0.003):
+    """Sizes by budgets of tokens by Chinchilla's law, with so much noise on ln loss."""
+    params, tokens = (
+        m.ravel() for m in np.meshgrid(np.geomspace(1e7, 1e9, sizes), np.geomspace(1e8, 3e10, budgets))
+    )
+    noise = np.random.default_rng(0).normal(0, scatter, params.size)
+    loss = (1.69 + 406.4 * params**-0.34 + 410.7 * tokens**-0.28) * np.exp(noise)
+    return pd.DataFrame({"params": params, "tokens": tokens, "loss": loss})
+
+
 def positions(sizes=5, indices=9):
     """Loss by token index of models whose a, b and p are power laws of their size."""
     params, position = np.geomspace(1e5, 1e8, sizes), np.unique(np.geomspace(1, 512, indices).round())

@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
+import simulated
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -46,10 +47,7 @@ WRONG = [
 
 @pytest.fixture(scope="module")
 def table():
-    params, tokens = (m.ravel() for m in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e8, 3e10, 6)))
-    noise = np.random.default_rng(0).normal(0, 0.003, params.size)
-    loss = (1.69 + 406.4 * params**-0.34 + 410.7 * tokens**-0.28) * np.exp(noise)
-    return pd.DataFrame({"params": params, "tokens": tokens, "loss": loss})
+    return simulated.chinchilla()
 
 
 @pytest.fixture(scope="module")

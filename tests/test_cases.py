@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import simulated
 
 import lossband as lb
 from lossband.cli import main
@@ -19,10 +20,7 @@ QUICK = dict(method="laplace", num_samples=50, num_warmup=50, num_chains=2, prog
 @pytest.fixture(scope="module")
 def table():
     """30 rows by Chinchilla's law, five sizes and six budgets."""
-    params, tokens = (m.ravel() for m in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e8, 3e10, 6)))
-    noise = np.random.default_rng(0).normal(0, 0.003, params.size)
-    loss = (1.69 + 406.4 * params**-0.34 + 410.7 * tokens**-0.28) * np.exp(noise)
-    return pd.DataFrame({"params": params, "tokens": tokens, "loss": loss})
+    return simulated.chinchilla()
 
 
 @pytest.fixture(scope="module")

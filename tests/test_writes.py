@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import simulated
 
 import lossband as lb
 from lossband import _cache, _files
@@ -29,10 +30,7 @@ def post(sweep_of_module):
 
 @pytest.fixture(scope="module")
 def sweep_of_module():
-    params, tokens = (m.ravel() for m in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e8, 3e10, 4)))
-    noise = np.random.default_rng(0).normal(0, 0.003, params.size)
-    loss = (1.69 + 406.4 * params**-0.34 + 410.7 * tokens**-0.28) * np.exp(noise)
-    return pd.DataFrame({"params": params, "tokens": tokens, "loss": loss})
+    return simulated.chinchilla(4, 4)
 
 
 FULL = """
