@@ -160,7 +160,7 @@ def test_sets_are_saved_as_sets(sets, tmp_path):
     [
         (lambda w: w, ["web", "cod"], "did you mean 'code'"),
         (lambda w: w, ["web"], "two columns or more"),
-        (lambda w: w, "web", "a list of columns"),
+        (lambda w: w, "web", "expected a list of two columns or more"),
         (lambda w: w, "metric", "no column 'metric'"),
         (
             lambda w: w.melt(["params", "tokens"], list(TRUTH), "metric", "loss")[1:],
