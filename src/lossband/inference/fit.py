@@ -93,7 +93,6 @@ def fit(
         bounds: of the metric, (0, 1) by default: (0.25, 1) says that 0.25 is chance.
         pool: a column of labels, "family": recipes, tokenizers or data sets in one table. Each has a curve of
             its own, whose coefficients are partly pooled with the others'; new rows name their family.
-
         targets: columns of the losses of several evaluation sets, or "metric" for a long table with columns
             `metric` and `loss`. One fit: coefficients partly pooled, a run's effect shared by its sets.
 
@@ -110,15 +109,12 @@ def fit(
         >>> table = post.summary()
     """
     options: dict[str, Any] = dict(
-        noise=noise,
-        drift=drift,
         num_warmup=num_warmup,
         num_samples=num_samples,
         num_chains=num_chains,
         seed=seed,
         method=method,
         until_ess=until_ess,
-        progress=progress,
     )
     options |= dict(noise=noise, drift=drift, progress=progress, population=population)
     options |= dict(metric=metric, bounds=bounds, pool=pool)
@@ -215,7 +211,7 @@ def fit_many(
             `get_executor()`. Batches of workers that died run here. Answers do not depend on it.
         folder: keep every posterior there as soon as its batch is done, and take from there those that are
             already known for the same table, law, options and version: a run that was stopped goes on where
-                it was.
+            it was.
         errors: "raise", or "return" to put the `InputError` of an unusable table in its place and fit the
             others.
 
