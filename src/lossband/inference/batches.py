@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from importlib.metadata import version
@@ -21,7 +22,6 @@ from .._store import TRACING, keep_compiled
 from ..errors import InputError
 from ..model.problem import coefficients, components
 from ..posterior.contradictions import contradictions
-from ..posterior.convergence import ess_bulk_tail
 from ..posterior.fit_result import Fit, data_hash
 from ..posterior.health import examine
 from ..posterior.netcdf import load
@@ -30,8 +30,8 @@ from ..runs.arrays import double
 from . import laplace
 from .blas import OneThread
 from .interrupt import side_by_side
-from .nuts import KEEP, TUNE, WHITEN
 from .programs import EVERY, compiled, computed, spread
+from .rounds import finished, rounds, ticks
 
 if TYPE_CHECKING:
     import os
@@ -39,10 +39,7 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from ..model.measured import Measured
     from ..model.problem import Problem
-    from ..runs.arrays import Runs
-    from .nuts import Chains
     from .options import TakesJobs
     from .sampler import Sampler
 
@@ -54,7 +51,6 @@ if TYPE_CHECKING:
 # of the weights of fits, per nat of expected log density per row: best of e^-9 to e^4 on 77 splits
 SHARPNESS = 2.7
 INTERRUPTED: set[str] = set()  # calls of fit_many of which a job was interrupted in this process
-BLOCK = 100  # draws per call of the compiled program: the unit of the progress bar
 
 
 def sample(
@@ -109,7 +105,7 @@ def _fits(
     paths = [Path(folder) / f"{_name(problem, options)}.nc" if folder else None for problem in problems]
     fits = [_kept(*each) for each in zip(paths, problems, strict=True)]
     chunks = list(_chunks(problems, fits, batch, whole=executor is not None))
-    with _bar(progress, len(chunks) * (1 if executor else _num_steps(sampler))) as bar:
+    with _bar(progress, len(chunks) * (1 if executor else ticks(sampler))) as bar:
         jobs = [([problems[i] for i in chunk], size, *options) for chunk, size in chunks]
         for (chunk, _), fitted in zip(chunks, _run(executor, jobs, bar), strict=True):
             for i, fit in zip(chunk, fitted, strict=True):
@@ -267,12 +263,6 @@ def fit_chunk(
         return [fit for full, wanted in padded for fit in _sample(full, wanted, sampler, seed, bar)]
 
 
-def _num_steps(sampler: Sampler) -> int:
-    """Ticks of the progress bar: the mode, every block of draws, and the finish."""
-    length = min(BLOCK, sampler.num_samples)
-    return 2 + -(-sampler.num_warmup // length) - (-sampler.num_samples // length)
-
-
 def _sample(problems: list[Problem], wanted: int, sampler: Sampler, seed: int, bar: tqdm) -> list[Fit]:
     """Fits of the first `wanted` problems of one model and one size.
 
@@ -288,17 +278,17 @@ def _sample(problems: list[Problem], wanted: int, sampler: Sampler, seed: int, b
     chains, measured, found, prior = begin(runs, measured, number, num_chains=num_chains)
     jax.block_until_ready(found)
     bar.update()
+    whole = functools.partial(
+        finished, functools.partial(finish, runs, measured, chains.breadth), num_samples
+    )
     if sampler.method == "nuts":
-        blocks = _nuts(draw, runs, measured, chains, sampler, bar)
+        stats, kept = rounds(functools.partial(draw, runs, measured), whole, chains, sampler, bar)
     else:
         count = num_chains * num_samples
         draws, weights, heights = map(np.asarray, propose(runs, measured, chains, number, count=count))
         found, blocks = _laplace(draws, weights, heights, found, (num_chains, num_samples), seed)
+        stats, kept = whole(blocks)
     bar.set_description("finishing")
-    kept = [finish(runs, measured, chains.breadth, block["position"], block["weights"]) for block in blocks]
-    stats, kept = jax.tree.map(
-        lambda *parts: np.concatenate(parts, axis=2)[:, :, :num_samples], *zip(blocks, kept, strict=True)
-    )
     bar.update()
     each = jax.tree.map(np.asarray, (stats, kept, found, prior))
     with TRACING:
@@ -306,33 +296,6 @@ def _sample(problems: list[Problem], wanted: int, sampler: Sampler, seed: int, b
             _fit(p, *cast("Parts", jax.tree.map(lambda leaf, i=i: leaf[i], each)), seed)
             for i, p in enumerate(problems[:wanted])
         ]
-
-
-def _nuts(
-    draw: Callable[..., Any], runs: Runs, measured: Measured, chains: Chains, sampler: Sampler, bar: tqdm
-) -> list[dict[str, Any]]:
-    """Blocks of draws after warm-up: dicts of `(problem, chain, draw, ...)`."""
-    blocks, length = [], min(BLOCK, sampler.num_samples)
-    warming = -(-sampler.num_warmup // length)
-    learning = [WHITEN] * (warming - 1) + [
-        TUNE
-    ]  # at last the step size alone, in the whitening that the draws are taken in
-    for adapt in learning + [KEEP] * -(-sampler.num_samples // length):
-        bar.set_description("sampling" if adapt == KEEP else "warming up")
-        # block by block, so that Ctrl-C is heard between them
-        chains, block = jax.block_until_ready(draw(runs, measured, chains, np.int32(adapt), length=length))
-        bar.update()
-        if adapt == KEEP:
-            blocks.append(block)
-            if sampler.until_ess is not None and _least_ess(blocks) >= sampler.until_ess:
-                break
-    return blocks
-
-
-def _least_ess(blocks: Sequence[Mapping[str, Any]]) -> float:
-    """The smallest bulk ESS of the coordinates of all problems, in the draws so far."""
-    drawn = np.concatenate([np.asarray(block["position"]) for block in blocks], axis=2)
-    return float(ess_bulk_tail(np.moveaxis(drawn, 0, 2))[0].min())
 
 
 def _laplace(

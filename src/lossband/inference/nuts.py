@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._lazy import Later
 from ..model.measured import weigh
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
 # acceptance probability the step size is tuned to; at .95 a draw in thousands diverges, at .9 one in hundreds
 TARGET = 0.96
+CAUTION = 0.99  # the same for chains that diverged, or did not mix
 MAX_DEPTH = 10  # at most 1,023 leapfrog steps per draw, NumPyro's default
-KEEP, TUNE, WHITEN = 0, 1, 2
+KEEP, CAREFUL, TUNE, WHITEN = 0, 1, 2, 3
 AIM = 2.0  # step sizes above the last one are tried first: a long step is cheap
 hmc = Later("numpyro.infer.hmc_util")
 
@@ -95,8 +97,8 @@ def advance(
         measured: the `Measured` rows.
         chains: the `Chains`.
         adapt: what is learnt from these draws: KEEP nothing; TUNE the step size, the smallest that a chain of
-            these needs; or WHITEN, which is to tune it and then take the draws' covariance over all chains
-            for the new whitening.
+            these needs; CAREFUL the same, for smaller steps; or WHITEN, which is to tune it and then take the
+            draws' covariance over all chains for the new whitening.
         length: draws per chain (static).
         axis: name of the axis of devices over which the chains are spread, if they are.
 
@@ -113,7 +115,7 @@ def advance(
     moved = Chains(*cast("Moving", moved), centre, factor, chains.breadth)
     smallest = jnp.nanmin(moved.log_step)  # one chain that is lost stops no other
     smallest = smallest if axis is None else jax.lax.pmin(smallest, axis)
-    return replace(moved, log_step=jnp.where(adapt >= TUNE, smallest, moved.log_step)), drawn
+    return replace(moved, log_step=jnp.where(adapt >= CAREFUL, smallest, moved.log_step)), drawn
 
 
 @dataclass(frozen=True)
@@ -136,20 +138,21 @@ class _Block:
         # of which a batch in lockstep waits for the worst.
         start_tuning, update_tuning = hmc.dual_averaging(gamma=0.3)
         tuning = (log_step, *start_tuning(jnp.log(AIM) + log_step)[1:])
+        target = jnp.where(self.adapt == CAREFUL, CAUTION, TARGET)
 
         def step(carry: tuple[Any, ...], _: None) -> tuple[tuple[Any, ...], dict[str, jax.Array]]:
             state, tuning, key, mixture = carry
             key, *keys = jax.random.split(key, 3)
-            size = jnp.exp(jnp.where(self.adapt >= TUNE, tuning[0], log_step))
+            size = jnp.exp(jnp.where(self.adapt >= CAREFUL, tuning[0], log_step))
             state, mixture, drawn = self.draw(state, mixture, size, *keys)
-            tuning = update_tuning(TARGET - drawn["acceptance"], tuning)
+            tuning = update_tuning(target - drawn["acceptance"], tuning)
             return (state, tuning, key, mixture), drawn
 
         (end, tuning, key, mixture), drawn = jax.lax.scan(
             step, (state, tuning, key, mixture), None, length=self.length
         )
         slope = jax.scipy.linalg.solve(factor.T, end.z_grad)
-        log_step = jnp.where(self.adapt >= TUNE, tuning[1], log_step)
+        log_step = jnp.where(self.adapt >= CAREFUL, tuning[1], log_step)
         return (drawn["position"][-1], end.potential_energy, slope, key, log_step, mixture), drawn
 
     def draw(
@@ -202,6 +205,22 @@ def _draw(
         "acceptance": acceptance,
     }
     return hmc.IntegratorState(tree.z_proposal, state.r, tree.z_proposal_pe, tree.z_proposal_grad), info
+
+
+def whitened(chains: Chains, draws: np.ndarray) -> Chains:
+    """The chains of several tables in the space that their own draws whiten, `(table, chain, draw, d)`.
+
+    A table whose draws have no covariance of full rank stays where it was.
+    """
+    centres, factors = np.array(chains.centre), np.array(chains.factor)
+    for table, own in enumerate(draws.reshape(len(draws), -1, draws.shape[-1])):
+        try:
+            factor = np.linalg.cholesky(np.cov(own.T).reshape(factors[table].shape))
+        except np.linalg.LinAlgError:
+            continue
+        if np.isfinite(factor).all():
+            centres[table], factors[table] = own.mean(0), factor
+    return replace(chains, centre=centres, factor=factors)
 
 
 def _rewhitened(chains: Chains, draws: jax.Array, wanted: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -79,6 +79,26 @@ SAMPLER_CODES = DRAWN | {"modes", "pareto-k"}
 CONTRADICTIONS = frozenset({"rising", "families", "misfit"})
 
 
+def mixed(sites: Mapping[str, np.ndarray], stats: Mapping[str, np.ndarray]) -> bool:
+    """Whether chains mixed as well as so many draws can show.
+
+    At the default draws: R-hat below 1.01, 400 effective draws, and at most two divergences. With fewer draws
+    each in proportion, so that a short run is not held to be a bad one.
+
+    Args:
+        sites: site -> `(chain, draw)`.
+        stats: `diverging`, `(chain, draw)`.
+    """
+    scalars, count = scalars_of(sites), stats["diverging"].size
+    poor = stats["diverging"].sum() > count / 2000 or np.max(rank_rhat(scalars)) > 1 + 40 / count
+    return not (poor or np.min(ess_bulk_tail(scalars)) < count / 10)
+
+
+def scalars_of(sites: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The coefficients and scales that are single numbers, `(chain, draw, site)`."""
+    return np.stack([np.asarray(v) for v in sites.values() if np.ndim(v) == 2], -1)
+
+
 def examine(
     sites: Mapping[str, np.ndarray],
     stats: Mapping[str, np.ndarray],
@@ -102,7 +122,7 @@ def examine(
     if "pareto_k" in found:
         k, ess = float(found["pareto_k"]), float(found["importance_ess"])
         return Health(np.nan, ess, 0, np.nan, agreed, 0.0, (*_laplace_notes(k, ess), *about), k)
-    scalars = np.stack([np.asarray(v) for v in sites.values() if np.ndim(v) == 2], -1)
+    scalars = scalars_of(sites)
     rhat, ess = float(np.max(rank_rhat(scalars))), float(np.min(ess_bulk_tail(scalars)))
     energy, divergences = stats["energy"], int(stats["diverging"].sum())
     ebfmi = float(np.min(np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1)))
