@@ -192,13 +192,14 @@ def test_a_coefficient_that_the_data_cannot_see_is_said(grid):
 
 def test_health_rings_for_chains_that_disagree(plain_post):
     from lossband.inference.coordinates import Space  # noqa: F401  (the posterior's own problem is reused)
-    from lossband.posterior.health import examine
+    from lossband.posterior.health import convergence, examine
 
     (fit,) = plain_post.fits.values()
     sites = {name: value.copy() for name, value in fit.sites.items()}
     sites["E"][0] += 1.0
     stats = fit.stats | {"diverging": fit.stats["diverging"] | True}
-    found = {"agreed": 0.1, "curvature_min": -1.0}
+    rhat, ess = convergence(sites)
+    found = {"agreed": 0.1, "curvature_min": -1.0, "rhat": rhat, "ess": ess}
     health = examine(sites, stats, found, fit.prior, fit.problem, plain_post.coefficients)
     assert {"rhat", "divergences", "modes", "curvature"} <= {note.code for note in health.notes}
     assert not health.ok

@@ -47,7 +47,7 @@ def plan(post):
 
 
 @pytest.fixture(scope="module")
-def test(post, isoflops):
+def backtested(post, isoflops):
     rows = isoflops[21:].assign(run=lambda t: [f"r{i}" for i in range(len(t))])
     return Backtest(_scored(post, rows, 1, (0.5, 0.9)), (), (0.5, 0.9))
 
@@ -85,11 +85,11 @@ PICTURES = {
     "curves by size": lambda get: get("post").plot("tokens", by="params"),
     "a forecast": lambda get: get("post").plot(new={"params": [7e10], "tokens": [1.4e12]}),
     "plan": lambda get: get("plan").plot(),
-    "backtest": lambda get: get("test").plot(),
+    "backtest": lambda get: get("backtested").plot(),
     "outlook": lambda get: get("outlook").plot(),
     "laws": lambda get: get("table").plot(),
-    "reliability": lambda get: lb.plot.reliability(get("test")),
-    "pit": lambda get: lb.plot.pit(get("test")),
+    "reliability": lambda get: lb.plot.reliability(get("backtested")),
+    "pit": lambda get: lb.plot.pit(get("backtested")),
     "panels": lambda get: lb.plot.panels(
         get("post"), get("isoflops").assign(flops=np.repeat([1, 2, 3, 4], 7)), columns="flops", x="params"
     ),
@@ -233,8 +233,8 @@ RESULTS = {
     "health": lambda get: get("post").health,
     "law": lambda get: get("post").law,
     "plan": lambda get: get("plan"),
-    "backtest": lambda get: get("test"),
-    "calibration": lambda get: get("test").calibration(),
+    "backtest": lambda get: get("backtested"),
+    "calibration": lambda get: get("backtested").calibration(),
     "outlook": lambda get: get("outlook"),
     "laws": lambda get: get("table"),
     "recipes": lambda get: get("recipes"),
@@ -259,14 +259,14 @@ def test_a_slice_of_a_summary_says_first_whether_to_trust_it(post):
         assert str(part).startswith(str(post.health)) and "Pareto k" in part._repr_html_()
 
 
-def test_prints_fit_the_width_and_hide_no_column(test, post, monkeypatch):
+def test_prints_fit_the_width_and_hide_no_column(backtested, post, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    for table in (test.calibration(), post.summary()):
+    for table in (backtested.calibration(), post.summary()):
         printed = str(table)
         assert all(column in printed for column in table)
         body = printed.split("\n\n")[-1 if not table.attrs.get("notes") else -2]
         assert max(map(len, body.splitlines())) <= 80
-    assert "cover_90" in repr(test)
+    assert "cover_90" in repr(backtested)
 
 
 def test_python_m_lossband_is_the_command():

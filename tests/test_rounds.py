@@ -1,14 +1,16 @@
 """Rounds of draws: chains that did not mix draw again, smaller steps and more of them; others keep what they have."""
 
+import functools
+
 import numpy as np
 import pytest
 
 import lossband as lb
 from lossband.inference import rounds as rounds_of
-from lossband.inference.nuts import CAREFUL, KEEP, Chains, whitened
+from lossband.inference.nuts import CAREFUL, KEEP, TUNE, Chains, whitened
 from lossband.inference.rounds import BLOCK, finished, rounds
 from lossband.inference.sampler import Sampler
-from lossband.posterior.health import mixed
+from lossband.posterior.health import convergence, mixed
 
 SAMPLER = Sampler(num_warmup=BLOCK, num_samples=2 * BLOCK, num_chains=4)
 
@@ -51,13 +53,13 @@ class Tables:
     def answer(self, sampler=SAMPLER):
         bar, count = Bar(), len(self.kinds)
         chains = Chains(*[None] * 6, centre=np.zeros((count, 2)), factor=np.tile(np.eye(2), (count, 1, 1)))
-        whole = lambda blocks, thin=1: finished(self.finish, sampler.num_samples, blocks, thin)  # noqa: E731
-        return rounds(self.draw, whole, chains, sampler, bar), bar
+        gather = functools.partial(finished, self.finish, sampler.num_samples)
+        return rounds(self.draw, gather, chains, sampler, bar), bar
 
 
 def test_chains_that_mixed_draw_once():
     tables = Tables("good", "good")
-    (stats, _), bar = tables.answer()
+    (stats, *_), bar = tables.answer()
     assert CAREFUL not in tables.asked
     assert stats["position"].shape == (2, 4, SAMPLER.num_samples, 2)
     assert bar.moved == 3  # a block of warm-up and two of draws
@@ -66,9 +68,11 @@ def test_chains_that_mixed_draw_once():
 @pytest.mark.parametrize("kind", ["slow", "diverges"])
 def test_chains_that_did_not_mix_draw_again_and_the_others_keep_their_draws(kind):
     tables = Tables("good", kind)
-    (stats, (sites, weights)), bar = tables.answer()
-    assert tables.asked == [2, KEEP, KEEP, CAREFUL, *[KEEP] * 4]
-    assert mixed({name: each[1] for name, each in sites.items()}, {"diverging": stats["diverging"][1]})
+    (stats, (sites, weights), found), bar = tables.answer()
+    assert tables.asked == [TUNE, KEEP, KEEP, CAREFUL, *[KEEP] * 4]
+    rhat, ess = convergence({name: each[1] for name, each in sites.items()})
+    assert mixed(rhat, ess, stats["diverging"][1])
+    assert (found["rhat"][1], found["ess"][1]) == (rhat, ess)
     assert weights[0].max() == 3 and weights[1].min() > 4  # by the number of the block
     assert stats["position"].shape == (2, 4, SAMPLER.num_samples, 2)
     assert bar.moved == 3 and "drawing again" in bar.said
@@ -101,9 +105,9 @@ def test_how_many_may_diverge_goes_by_the_number_of_draws(count, diverged):
     sites = {"alpha": np.random.default_rng(1).normal(size=(4, count))}
     diverging = np.zeros((4, count), bool)
     diverging[0, : diverged - 1] = True
-    assert mixed(sites, {"diverging": diverging})
+    assert mixed(*convergence(sites), diverging)
     diverging[0, :diverged] = True
-    assert not mixed(sites, {"diverging": diverging})
+    assert not mixed(*convergence(sites), diverging)
 
 
 def test_the_space_is_whitened_by_the_draws_and_stays_where_they_have_no_width():
@@ -119,10 +123,9 @@ def test_the_space_is_whitened_by_the_draws_and_stays_where_they_have_no_width()
 
 def test_a_further_round_takes_smaller_steps_and_finds_the_same_posterior(monkeypatch, grid):
     said = []
-    judged = rounds_of.mixed
 
-    def watched(sites, stats):
-        said.append(judged(sites, stats) if said else False)
+    def watched(*about):
+        said.append(mixed(*about) if said else False)
         return said[-1]
 
     options = dict(law="chinchilla", drift=None, num_chains=4, progress=False)

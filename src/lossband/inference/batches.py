@@ -278,19 +278,19 @@ def _sample(problems: list[Problem], wanted: int, sampler: Sampler, seed: int, b
     chains, measured, found, prior = begin(runs, measured, number, num_chains=num_chains)
     jax.block_until_ready(found)
     bar.update()
-    whole = functools.partial(
-        finished, functools.partial(finish, runs, measured, chains.breadth), num_samples
-    )
+    of_block = functools.partial(finish, runs, measured, chains.breadth)
+    gather = functools.partial(finished, of_block, num_samples)
     if sampler.method == "nuts":
-        stats, kept = rounds(functools.partial(draw, runs, measured), whole, chains, sampler, bar)
+        draw = functools.partial(draw, runs, measured)
+        stats, kept, about = rounds(draw, gather, chains, sampler, bar)
     else:
         count = num_chains * num_samples
         draws, weights, heights = map(np.asarray, propose(runs, measured, chains, number, count=count))
-        found, blocks = _laplace(draws, weights, heights, found, (num_chains, num_samples), seed)
-        stats, kept = whole(blocks)
+        about, blocks = _laplace(draws, weights, heights, (num_chains, num_samples), seed)
+        stats, kept = gather(blocks)
     bar.set_description("finishing")
     bar.update()
-    each = jax.tree.map(np.asarray, (stats, kept, found, prior))
+    each = jax.tree.map(np.asarray, (stats, kept, found | about, prior))
     with TRACING:
         return [
             _fit(p, *cast("Parts", jax.tree.map(lambda leaf, i=i: leaf[i], each)), seed)
@@ -302,19 +302,18 @@ def _laplace(
     draws: np.ndarray,
     weights: np.ndarray,
     log_weights: np.ndarray,
-    found: dict[str, Any],
     shape: tuple[int, int],
     seed: int,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Importance-corrected draws as one block; what was found, with the Pareto k and the effective draws."""
+) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+    """The Pareto k and the effective draws, `(problem,)`; importance-corrected draws as one block."""
     chosen, k, effective = zip(*(laplace.correct(each, shape, seed) for each in log_weights), strict=True)
     kept = {
         name: np.stack([of_one[i] for of_one, i in zip(values, chosen, strict=True)])
         for name, values in {"position": draws, "weights": weights}.items()
     }
     flat = np.zeros(kept["position"].shape[:-1])
-    found = found | {"pareto_k": np.array(k), "importance_ess": np.array(effective)}
-    return found, [kept | {"energy": flat, "diverging": flat > 0, "steps": flat, "acceptance": flat + 1}]
+    about = {"pareto_k": np.array(k), "importance_ess": np.array(effective)}
+    return about, [kept | {"energy": flat, "diverging": flat > 0, "steps": flat, "acceptance": flat + 1}]
 
 
 def _fit(

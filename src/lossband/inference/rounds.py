@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ..posterior.convergence import ess_bulk_tail
-from ..posterior.health import mixed
+from ..posterior.health import convergence, mixed
 from .nuts import CAREFUL, KEEP, TUNE, WHITEN, whitened
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ def finished(
 
 def rounds(
     draw: Callable[..., Any],
-    whole: Callable[..., Any],
+    gather: Callable[..., Any],
     chains: Chains,
     sampler: Sampler,
     bar: tqdm,
-) -> Drawn:
-    """What a fit keeps of the draws after warm-up; of problems whose chains did not mix, of later draws.
+) -> tuple[dict[str, np.ndarray], tuple[Any, ...], dict[str, np.ndarray]]:
+    """What `gather` makes of the draws after warm-up, and their `convergence`: `rhat`, `ess`, `(problem,)`.
 
     All draws of a problem whose chains did not mix are warm-up: they whiten its space, and it draws again, by
     smaller steps and more of them, of which it keeps as many.
@@ -67,22 +67,25 @@ def rounds(
     warming = -(-sampler.num_warmup // min(BLOCK, sampler.num_samples))
     # at last the step size alone, in the whitening that the draws are taken in
     chains, blocks = _drawn(draw, chains, [WHITEN] * (warming - 1) + [TUNE], sampler, bar)
-    answer = whole(blocks)
+    stats, kept, found = _judged(*gather(blocks))
     for thin in AGAIN if sampler.until_ess is None else ():
-        stats, (sites, *_) = answer
-        poor = [not mixed(*(_of_one(each, i) for each in (sites, stats))) for i in range(len(chains.factor))]
-        if not any(poor):
+        good = map(mixed, found["rhat"], found["ess"], stats["diverging"])
+        if (poor := ~np.array(list(good))).sum() == 0:
             break
         chains = whitened(chains, stats["position"])
         chains, blocks = _drawn(draw, chains, [CAREFUL] * max(warming, 1), sampler, bar, thin)
-        later = whole(blocks, thin)
-        answer = jax.tree.map(functools.partial(_where, np.array(poor)), later, answer)
-    return answer
+        later = _judged(*gather(blocks, thin))
+        stats, kept, found = jax.tree.map(functools.partial(_where, poor), later, (stats, kept, found))
+    return stats, kept, found
 
 
-def _of_one(values: Mapping[str, np.ndarray], i: int) -> dict[str, np.ndarray]:
-    """Of every value that of one problem."""
-    return {name: np.asarray(value[i]) for name, value in values.items()}
+def _judged(
+    stats: dict[str, np.ndarray], kept: tuple[Any, ...]
+) -> tuple[dict[str, np.ndarray], tuple[Any, ...], dict[str, np.ndarray]]:
+    """The draws as they are, and beside them the `convergence` of each problem's."""
+    sites = kept[0]
+    each = [convergence({name: v[i] for name, v in sites.items()}) for i in range(len(stats["diverging"]))]
+    return stats, kept, dict(zip(("rhat", "ess"), np.array(each).T, strict=True))
 
 
 def _where(poor: np.ndarray, later: np.ndarray, earlier: np.ndarray) -> np.ndarray:

@@ -79,24 +79,29 @@ SAMPLER_CODES = DRAWN | {"modes", "pareto-k"}
 CONTRADICTIONS = frozenset({"rising", "families", "misfit"})
 
 
-def mixed(sites: Mapping[str, np.ndarray], stats: Mapping[str, np.ndarray]) -> bool:
+def convergence(sites: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """The worst R-hat and the smallest bulk or tail ESS of coefficients and scales that are single numbers.
+
+    Args:
+        sites: site -> `(chain, draw)`.
+    """
+    scalars = np.stack([np.asarray(v) for v in sites.values() if np.ndim(v) == 2], -1)
+    return float(np.max(rank_rhat(scalars))), float(np.min(ess_bulk_tail(scalars)))
+
+
+def mixed(rhat: float, ess: float, diverging: np.ndarray) -> bool:
     """Whether chains mixed as well as so many draws can show.
 
     At the default draws: R-hat below 1.01, 400 effective draws, and at most two divergences. With fewer draws
     each in proportion, so that a short run is not held to be a bad one.
 
     Args:
-        sites: site -> `(chain, draw)`.
-        stats: `diverging`, `(chain, draw)`.
+        rhat: the worst one.
+        ess: the smallest one.
+        diverging: `(chain, draw)`.
     """
-    scalars, count = scalars_of(sites), stats["diverging"].size
-    poor = stats["diverging"].sum() > count / 2000 or np.max(rank_rhat(scalars)) > 1 + 40 / count
-    return not (poor or np.min(ess_bulk_tail(scalars)) < count / 10)
-
-
-def scalars_of(sites: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The coefficients and scales that are single numbers, `(chain, draw, site)`."""
-    return np.stack([np.asarray(v) for v in sites.values() if np.ndim(v) == 2], -1)
+    count = diverging.size
+    return not (diverging.sum() > count / 2000 or rhat > 1 + 40 / count or ess < count / 10)
 
 
 def examine(
@@ -112,7 +117,8 @@ def examine(
     Args:
         sites: site -> `(chain, draw)`.
         stats: `energy`, `diverging`, `steps`, each `(chain, draw)`.
-        found: what `find_mode` says of the mode.
+        found: what `find_mode` says of the mode, and the `convergence` of the draws: `rhat`, `ess`; or, of
+            Laplace's, `pareto_k`, `importance_ess`.
         prior: site -> `(sample,)`.
         problem: the `Problem`.
         names: the law's own coefficients.
@@ -122,8 +128,7 @@ def examine(
     if "pareto_k" in found:
         k, ess = float(found["pareto_k"]), float(found["importance_ess"])
         return Health(np.nan, ess, 0, np.nan, agreed, 0.0, (*_laplace_notes(k, ess), *about), k)
-    scalars = scalars_of(sites)
-    rhat, ess = float(np.max(rank_rhat(scalars))), float(np.min(ess_bulk_tail(scalars)))
+    rhat, ess = float(found["rhat"]), float(found["ess"])
     energy, divergences = stats["energy"], int(stats["diverging"].sum())
     ebfmi = float(np.min(np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1)))
     notes = (*_sampler_notes(rhat, ess, divergences, ebfmi), *about)
