@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import lossband as lb
-from lossband.inference.interrupt import Stopped, running, side_by_side
+from lossband.inference.interrupt import THREADS, Stopped, side_by_side
 
 QUICK = dict(method="laplace", num_samples=50, num_chains=2, progress=False)
 
@@ -44,6 +44,11 @@ def until(true, seconds=5):
     while not true() and time.monotonic() < end:
         time.sleep(0.01)
     return true()
+
+
+def running():
+    """Whether threads of fits are still at work."""
+    return any(thread.name.startswith(THREADS) for thread in threading.enumerate())
 
 
 def test_results_come_in_order():
@@ -89,6 +94,24 @@ def test_a_signal_reaches_whoever_waits():
     finally:
         signal.signal(signal.SIGINT, before)
     assert time.monotonic() - begin < 2 and until(lambda: not running())
+
+
+LEFT = """
+import sys, threading
+from lossband import cli
+def run(args):
+    threading.Timer(60, print, ("late",)).start()  # as JAX's, which an interrupt in its start leaves behind
+    raise KeyboardInterrupt
+cli.COMMANDS["demo"].run = run
+sys.exit(cli.main(["demo"]))
+"""
+
+
+def test_an_interrupted_command_waits_for_no_thread_of_a_library():
+    begin = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, check=False)
+    assert done.returncode == 130 and done.stdout == "" and time.monotonic() - begin < 30
+    assert done.stderr == "error: interrupted; nothing was written.\nhint: Run it again.\n"
 
 
 SHELL = """

@@ -56,8 +56,3 @@ def side_by_side(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], 
     finally:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def running() -> bool:
-    """Whether threads of fits are still at work."""
-    return any(thread.name.startswith(THREADS) for thread in threading.enumerate())
