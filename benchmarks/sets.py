@@ -168,6 +168,20 @@ def curves(data=DATA):
     ]
 
 
+def further_curves(data=DATA):
+    """Twelve curves of final losses over the width of a small GPT, and two of double descent: no part of any mean.
+
+    The published curves of double descent fall, rise and fall again: no law of this library can.
+    """
+    rows = _read(data, "nanogpt_bench.csv").rename(columns={"d_model": "x"})
+    descent = _read(data, "descent.csv").assign(kind="descent")
+    rows = pd.concat([rows[rows.kind == "final"], descent], ignore_index=True)
+    return [
+        Curve(run, c.kind.iloc[0], c.x.to_numpy(float), c.loss.to_numpy(float), c.train.to_numpy() == 1)
+        for run, c in rows.sort_values("x", kind="stable").groupby("run")
+    ]
+
+
 def _chinchilla(data):
     rows = _read(data, "chinchilla.csv")
     kept = rows[rows.epoch_outlier == 0]

@@ -40,7 +40,7 @@ def test_every_curve_becomes_tables_that_lossband_reads(curve):
     train, test = tables(curve)
     assert len(train) == curve.train.sum() and len(test) == (~curve.train).sum()
     assert train["tokens"].max() < test["tokens"].min()
-    assert "default" in VARIANTS and len(DOMAINS) == 4
+    assert "default" in VARIANTS and len(DOMAINS) == 6
 
 
 def test_delta_method_covers_and_its_density_is_that_of_its_draws(curve):

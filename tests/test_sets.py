@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks is not part of the package
 
-from benchmarks import sets
+from benchmarks import sets, trajectories
 
 if not sets.DATA.is_dir() and not os.environ.get("CI"):
     pytest.skip(f"no measurements at {sets.DATA}", allow_module_level=True)  # under CI the reading tests fail
@@ -124,3 +124,18 @@ def test_curves_keep_the_published_split():
 def test_a_missing_folder_says_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match="chinchilla.csv is missing.*Put the folder shared/data"):
         sets.splits(tmp_path)
+
+
+def test_further_curves_are_split_by_their_tables():
+    curves = sets.further_curves()
+    domains = pd.Series([c.domain for c in curves]).value_counts().to_dict()
+    assert domains == {"final": 12, "descent": 2}
+    for c in curves:
+        assert (np.diff(c.x) > 0).all() and c.x[c.train].max() < c.x[~c.train].min(), c.run
+
+
+def test_vocabularies_runs_end_at_a_tenth_of_their_rate():
+    rows = trajectories.vocab()
+    ends = rows.sort_values("tokens").groupby("params").lr.agg(["first", "last"])
+    np.testing.assert_allclose(ends["last"], 0.1)
+    assert (ends["first"] > 0.9).all()  # a fifth into the run
