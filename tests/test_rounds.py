@@ -91,12 +91,12 @@ def test_a_fit_by_effective_draws_goes_by_them_alone():
     assert CAREFUL not in tables.asked
 
 
-def test_thinned_draws_are_the_last_of_each_group_and_diverged_if_any_did():
+def test_thinned_draws_are_the_first_of_each_group_and_diverged_if_any_did():
     number = np.arange(12.0).reshape(1, 1, 12, 1)
     diverging = (number[..., 0] == 4) | (number[..., 0] == 11)
     block = dict(position=number, weights=number, diverging=diverging)
     stats, (sites, _) = finished(lambda position, weights: ({"a": position[..., 0]}, weights), 3, [block], 4)
-    assert stats["position"].ravel().tolist() == sites["a"].ravel().tolist() == [3, 7, 11]
+    assert stats["position"].ravel().tolist() == sites["a"].ravel().tolist() == [0, 4, 8]
     assert stats["diverging"].ravel().tolist() == [False, True, True]
 
 
@@ -138,3 +138,15 @@ def test_a_further_round_takes_smaller_steps_and_finds_the_same_posterior(monkey
     one, other = (post.summary()["median"] for post in (plain, again))
     width = plain.summary()["hi_90"] - plain.summary()["lo_90"]
     assert (abs(one - other) < 0.1 * width).all()
+
+
+@pytest.mark.parametrize("count", [30, 105, 130, 250])
+def test_tables_that_draw_again_keep_as_much_as_the_others(monkeypatch, grid, count):
+    options = dict(law="chinchilla", drift=None, num_warmup=100, num_samples=count, progress=False)
+    plain = lb.fit(grid, **options)
+    monkeypatch.setattr(rounds_of, "mixed", lambda *about: False)
+    again = lb.fit(grid, **options)
+    (one,), (other,) = (post.fits.values() for post in (plain, again))
+    for site, draws in one.sites.items():
+        assert other.sites[site].shape == draws.shape, site
+    assert other.log_density.shape == one.log_density.shape

@@ -39,16 +39,21 @@ def finished(
 ) -> Drawn:
     """Statistics of all draws and what is kept of them, `(problem, chain, draw, ...)`.
 
-    Of `thin` draws the last is kept, and it diverged if any of them did.
+    Of `thin` draws the first is kept, and it diverged if any of them did.
     """
+    asked, drawn = num_samples * thin, sum(block["diverging"].shape[2] for block in blocks)
     kept = [finish(block["position"], block["weights"]) for block in blocks]
-    stats, kept = jax.tree.map(
-        lambda *parts: np.concatenate(parts, axis=2)[:, :, : num_samples * thin],
-        *zip(blocks, kept, strict=True),
-    )
+
+    def joined(*parts: np.ndarray) -> np.ndarray:
+        leaf = np.concatenate(
+            parts, axis=2
+        )  # residuals are of one draw in ten: as large a share of each leaf
+        return leaf[:, :, : -(-leaf.shape[2] * asked // drawn)]
+
+    stats, kept = jax.tree.map(joined, *zip(blocks, kept, strict=True))
     *several, draws = stats["diverging"].shape
     diverging = stats["diverging"].reshape(*several, draws // thin, thin).any(-1)
-    stats, kept = jax.tree.map(lambda leaf: leaf[:, :, thin - 1 :: thin], (stats, kept))
+    stats, kept = jax.tree.map(lambda leaf: leaf[:, :, ::thin], (stats, kept))
     return stats | {"diverging": diverging}, kept
 
 
