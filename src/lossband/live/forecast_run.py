@@ -13,7 +13,8 @@ from .._arguments import level_of, number, of_type, seed_of, whole
 from .._html import notebook
 from ..errors import InputError, Note, listed
 from ..model.problem import NewRows
-from ..posterior.bands import interval, interval_columns, named
+from ..posterior.bands import interval, interval_row, named
+from ..posterior.claims import runs_needed
 from ..posterior.posterior import Posterior
 from ..runs.arrays import clock_of
 from ..runs.schedules import planned
@@ -25,13 +26,11 @@ if TYPE_CHECKING:
 
     from ..plot.style import Axes
     from ..posterior.forecast import Kind
-    from ..posterior.posterior import Posterior
     from ..runs.schedules import Planned
 
 
 POINTS = 64  # of the curve
 NAME = "the run to come"
-POWER = 1.645 + 0.842  # one-sided claims at 95 %, made with a probability of 80 %
 HINT = "For instance lossband.forecast_run(post, params=7e9, tokens=1.4e11)."
 
 
@@ -186,7 +185,7 @@ class RunForecast(Ahead):
         """The final loss, as a mean over the `seeds` runs: `median`, `lo_90`, `hi_90`."""
         level = level_of(level)
         losses = self._final_draws()
-        return pd.Series({"median": np.median(losses), **interval_columns(losses, (level,))})
+        return interval_row(losses, level)
 
     def _final_draws(self) -> np.ndarray:
         """Draws of the mean final loss of the seeds, each with an effect of its own: `(sample,)`."""
@@ -225,10 +224,8 @@ class RunForecast(Ahead):
             InputError: as `spread`.
         """
         difference = number("difference", difference, "a loss above 0", "For instance .005.", above=0)
-        needed = np.ceil(2 * (POWER * self.spread() / difference) ** 2)
-        middle = np.quantile(needed, 0.5, method="inverted_cdf")
-        ends = interval_columns(needed, (0.9,), method="inverted_cdf")
-        return pd.Series({"median": middle, **ends}).clip(lower=1)
+        needed = runs_needed(difference, 2 * self.spread() ** 2)
+        return interval_row(needed, method="inverted_cdf").clip(lower=1)
 
     def plot(self, *, ax: Axes | None = None, real: Any = None) -> Axes:
         """Draw the curve with its pointwise bands and the 90 % envelope of the whole curve.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,8 @@ from scipy.special import ndtr
 from .._arguments import items, level_of, number, one_of, seed_of, short
 from .._html import notebook
 from ..errors import InputError, Note
-from ..posterior.bands import interval_columns
+from ..posterior.bands import interval_row
+from ..posterior.claims import SURE, runs_needed
 from .seeds import SPREAD, Seeds, far_seeds, seeds_of, spreads
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 
 DRAWS = 4000
-SURE, POWER = 0.95, 0.8  # a claim, and how surely the further seeds are to settle it
 UNEQUAL = 0.01  # runs whose ends differ by more are said to
 
 
@@ -136,7 +136,7 @@ class Better:
     def difference(self) -> pd.Series:
         """Mean final loss of `a` less that of `b`: `median`, `lo_90`, `hi_90`; below 0, `a` is better."""
         means, _ = self.draws
-        return _summary(means[0] - means[1])
+        return interval_row(means[0] - means[1])
 
     @property
     def steps_saved(self) -> pd.Series:
@@ -153,7 +153,8 @@ class Better:
         either = np.isfinite(times[0]) | np.isfinite(times[1])
         both = np.isfinite(times[0]) & np.isfinite(times[1])
         saved = times[1][either] - times[0][either]
-        found = _summary(saved, method="inverted_cdf") if either.any() else _summary(np.array([np.nan]))
+        saved = saved if either.any() else np.array([np.nan])
+        found = interval_row(saved, method="inverted_cdf")
         return pd.Series({"target": target, "prob": both.mean(), **found})
 
     @property
@@ -164,12 +165,11 @@ class Better:
         with a probability of 80 %, less those there are. All 0 where `prob` is above .95 or below .05.
         """
         if not 1 - SURE < self.prob < SURE:
-            return _summary(np.zeros(1))
+            return interval_row(np.zeros(1))
         means, scale = self.draws
-        z = 1.645 + 0.842  # of a one-sided claim at 95 %, made with a probability of 80 %
-        needed = z**2 * np.sum(scale**2, axis=0) / (means[0] - means[1]) ** 2
+        needed = runs_needed(means[0] - means[1], np.sum(scale**2, axis=0))
         now = min(len(self.a.finals), len(self.b.finals))
-        return _summary(np.maximum(np.ceil(needed) - now, 0), method="inverted_cdf")
+        return interval_row(np.maximum(needed - now, 0), method="inverted_cdf")
 
     def finals(self, *, kind: str = "mean", level: float = 0.9) -> pd.DataFrame:
         """The final loss by recipe: of its mean, or of a seed that was not run.
@@ -189,7 +189,7 @@ class Better:
             rows[each.name] = {
                 "seeds": len(each.finals),
                 "spread": np.median(scale),
-                **_summary(losses, level),
+                **interval_row(losses, level),
             }
         return pd.DataFrame(rows).T.astype({"seeds": int})
 
@@ -246,11 +246,6 @@ class Better:
         """What `print` shows, for a notebook."""
         first, *rest = str(self).splitlines()
         return notebook(first, "\n".join(rest), self.finals())
-
-
-def _summary(values: np.ndarray, level: float = 0.9, **options: Any) -> pd.Series:
-    ends = interval_columns(values, (level,), **options)
-    return pd.Series({"median": np.quantile(values, 0.5, **options), **ends})
 
 
 def _shown(found: pd.Series, form: str) -> str:

@@ -55,6 +55,12 @@ def interval_columns(
     return columns
 
 
+def interval_row(draws: ArrayLike, level: float = 0.9, **options: Any) -> pd.Series:
+    """`median`, `lo_90` and `hi_90` of draws of one quantity, `(sample,)`."""
+    ends = interval_columns(draws, (level,), **options)
+    return pd.Series({"median": np.quantile(draws, 0.5, **options), **ends})
+
+
 def summarise(
     problem: Problem, new: pd.DataFrame, losses: np.ndarray, *, kind: Kind, levels: Sequence[float]
 ) -> pd.DataFrame:
