@@ -33,6 +33,7 @@ class Tables:
 
     def __init__(self, *kinds, mended=True):
         self.kinds, self.mended, self.rng, self.asked = kinds, mended, np.random.default_rng(0), []
+        self.offset = {"slow": 0.4, "apart": 3.0}
 
     def draw(self, chains, adapt, length):
         self.asked.append(int(adapt))
@@ -40,8 +41,8 @@ class Tables:
         position = self.rng.normal(size=(len(self.kinds), 4, length, 2))
         diverging = np.zeros(position.shape[:3], bool)
         for i, kind in enumerate(self.kinds):
-            if kind == "slow" and not again:
-                position[i] += 3 * np.arange(4)[:, None, None]
+            if not again:
+                position[i] += self.offset.get(kind, 0.0) * np.arange(4)[:, None, None]
             diverging[i, 0, 0] = kind == "diverges" and not again
         weights = np.full((*position.shape[:3], 1), len(self.asked))
         return chains, dict(position=position, weights=weights, diverging=diverging)
@@ -83,6 +84,12 @@ def test_chains_that_never_mix_end():
     tables.answer()
     assert tables.asked.count(CAREFUL) == 2
     assert tables.asked.count(KEEP) == 2 * (1 + 2 + 4)
+
+
+def test_chains_that_stand_apart_do_not_draw_again():
+    tables = Tables("apart", "good")
+    tables.answer()
+    assert CAREFUL not in tables.asked
 
 
 def test_a_fit_by_effective_draws_goes_by_them_alone():

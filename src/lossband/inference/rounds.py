@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ..posterior.convergence import ess_bulk_tail
-from ..posterior.health import convergence, mixed
+from ..posterior.health import apart, convergence, mixed
 from .nuts import CAREFUL, KEEP, TUNE, WHITEN, whitened
 
 if TYPE_CHECKING:
@@ -67,21 +67,28 @@ def rounds(
     """What `gather` makes of the draws after warm-up, and their `convergence`: `rhat`, `ess`, `(problem,)`.
 
     All draws of a problem whose chains did not mix are warm-up: they whiten its space, and it draws again, by
-    smaller steps and more of them, of which it keeps as many.
+    smaller steps and more of them, of which it keeps as many; unless its chains stand apart.
     """
     warming = -(-sampler.num_warmup // min(BLOCK, sampler.num_samples))
     # at last the step size alone, in the whitening that the draws are taken in
     chains, blocks = _drawn(draw, chains, [WHITEN] * (warming - 1) + [TUNE], sampler, bar)
     stats, kept, found = _judged(*gather(blocks))
     for thin in AGAIN if sampler.until_ess is None else ():
-        good = map(mixed, found["rhat"], found["ess"], stats["diverging"])
-        if (poor := ~np.array(list(good))).sum() == 0:
+        poor = np.array(
+            [_mends(*each) for each in zip(found["rhat"], found["ess"], stats["diverging"], strict=True)]
+        )
+        if not poor.any():
             break
         chains = whitened(chains, stats["position"])
         chains, blocks = _drawn(draw, chains, [CAREFUL] * max(warming, 1), sampler, bar, thin)
         later = _judged(*gather(blocks, thin))
         stats, kept, found = jax.tree.map(functools.partial(_where, poor), later, (stats, kept, found))
     return stats, kept, found
+
+
+def _mends(rhat: float, ess: float, diverging: np.ndarray) -> bool:
+    """Whether chains did not mix, and further draws of them may: not where they stand apart."""
+    return not (mixed(rhat, ess, diverging) or apart(rhat, diverging.size))
 
 
 def _judged(

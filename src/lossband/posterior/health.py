@@ -104,6 +104,16 @@ def mixed(rhat: float, ess: float, diverging: np.ndarray) -> bool:
     return not (diverging.sum() > count / 2000 or rhat > 1 + 40 / count or ess < count / 10)
 
 
+def apart(rhat: float, count: int) -> bool:
+    """Whether chains hold parts of the posterior of their own, which more draws of them do not join.
+
+    Args:
+        rhat: the worst one; above 1.05 at the default draws they stand apart.
+        count: of the draws of all chains.
+    """
+    return rhat > 1 + 200 / count
+
+
 def examine(
     sites: Mapping[str, np.ndarray],
     stats: Mapping[str, np.ndarray],
