@@ -162,10 +162,7 @@ def curves(data=DATA):
     kept.
     """
     rows = _read(data, "extrapolation_benchmark.csv").drop_duplicates(["run", "x", "loss", "train"])
-    return [
-        Curve(run, c.domain.iloc[0], c.x.to_numpy(float), c.loss.to_numpy(float), c.train.to_numpy() == 1)
-        for run, c in rows.sort_values("x", kind="stable").groupby("run")
-    ]
+    return _curves(rows)
 
 
 def further_curves(data=DATA):
@@ -173,11 +170,15 @@ def further_curves(data=DATA):
 
     The published curves of double descent fall, rise and fall again: no law of this library can.
     """
-    rows = _read(data, "nanogpt_bench.csv").rename(columns={"d_model": "x"})
-    descent = _read(data, "descent.csv").assign(kind="descent")
-    rows = pd.concat([rows[rows.kind == "final"], descent], ignore_index=True)
+    rows = _read(data, "nanogpt_bench.csv").rename(columns={"d_model": "x", "kind": "domain"})
+    descent = _read(data, "descent.csv").rename(columns={"family": "domain"})
+    return _curves(pd.concat([rows[rows.domain == "final"], descent]))
+
+
+def _curves(rows):
+    """A `Curve` of each run, rows by x."""
     return [
-        Curve(run, c.kind.iloc[0], c.x.to_numpy(float), c.loss.to_numpy(float), c.train.to_numpy() == 1)
+        Curve(run, c.domain.iloc[0], c.x.to_numpy(float), c.loss.to_numpy(float), c.train.to_numpy() == 1)
         for run, c in rows.sort_values("x", kind="stable").groupby("run")
     ]
 

@@ -331,8 +331,8 @@ def _fit(
     stats = {name: stats[name] for name in ("energy", "diverging", "steps", "acceptance")}
     health = examine(sites, stats, found, prior, problem, coefficients(problem))
     every = {name: value[:, ::EVERY] for name, value in sites.items()}
-    found_there = contradictions(problem, every, residual[..., rows])
-    health = replace(health, notes=(*health.notes, *found_there))
+    remarks = contradictions(problem, every, residual[..., rows])
+    health = replace(health, notes=(*health.notes, *remarks))
     path = path[..., rows] if path.size else None
     return Fit(problem, sites, weights, effects, stats, log_density[..., rows], prior, health, seed, path)
 

@@ -45,9 +45,8 @@ def finished(
     kept = [finish(block["position"], block["weights"]) for block in blocks]
 
     def joined(*parts: np.ndarray) -> np.ndarray:
-        leaf = np.concatenate(
-            parts, axis=2
-        )  # residuals are of one draw in ten: as large a share of each leaf
+        leaf = np.concatenate(parts, axis=2)
+        # as large a share of every leaf: residuals are of one draw in ten
         return leaf[:, :, : -(-leaf.shape[2] * asked // drawn)]
 
     stats, kept = jax.tree.map(joined, *zip(blocks, kept, strict=True))
@@ -74,9 +73,7 @@ def rounds(
     chains, blocks = _drawn(draw, chains, [WHITEN] * (warming - 1) + [TUNE], sampler, bar)
     stats, kept, found = _judged(*gather(blocks))
     for thin in AGAIN if sampler.until_ess is None else ():
-        poor = np.array(
-            [_mends(*each) for each in zip(found["rhat"], found["ess"], stats["diverging"], strict=True)]
-        )
+        poor = np.array(list(map(_mends, found["rhat"], found["ess"], stats["diverging"])))
         if not poor.any():
             break
         chains = whitened(chains, stats["position"])
